@@ -1,0 +1,227 @@
+"""graphflow: define a graph of expressions once, look at it, differentiate it, run it as often as wanted.
+
+    import graphflow as gf
+
+    g = gf.ExprGraph()
+    x = gf.scalar(g, name="x")
+    y = x * x
+    (dx,) = gf.grad(y, x)
+    with gf.TapeMachine(g) as vm:
+        gf.let(x, 3.0)
+        vm.run_all()
+        print(y.value, dx.value)        # 9.0 6.0
+
+The names are Gorgonia's in snake_case; where numpy gives a word another meaning, numpy's wins.
+"""
+
+from __future__ import annotations
+
+from graphflow import nn, viz
+from graphflow.autodiff import backpropagate, grad
+from graphflow.binding import Reading, let, read, set_, unsafe_let, unsafe_let_all
+from graphflow.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from graphflow.construct import constant, matrix, node_from_any, one_hot, scalar, tensor, vector
+from graphflow.dtypes import float32, float64, int64
+from graphflow.errors import (
+    BindingError,
+    CheckpointError,
+    DTypeError,
+    GradientError,
+    GraphError,
+    GraphflowError,
+    MachineError,
+    NumericalError,
+    OpContractError,
+    OptionError,
+    PositionError,
+    RenderError,
+    ShapeError,
+    UnboundError,
+    ValueNotKept,
+)
+from graphflow.graph import ExprGraph, Subgraph, apply
+from graphflow.initializers import (
+    chrono,
+    gaussian_init,
+    glorot_n,
+    glorot_u,
+    he_n,
+    he_u,
+    ones,
+    orthogonal,
+    ranged_from,
+    uniform_init,
+    values_of,
+    zeroes,
+)
+from graphflow.node import Node
+from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
+from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub  # noqa: A004 - the field's names
+from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, lt, lte, ne, where
+from graphflow.ops.elementary import (
+    abs,  # noqa: A004 - the field's name
+    cast,
+    exp,
+    expm1,
+    log,
+    log1p,
+    rectify,
+    sigmoid,
+    sign,
+    softplus,
+    sqrt,
+    square,
+    tanh,
+)
+from graphflow.ops.indexing import gather, scatter_add
+from graphflow.ops.joining import concat, stack
+from graphflow.ops.linear import matmul, outer, outer_prod
+from graphflow.ops.losses import softmax_cross_entropy
+from graphflow.ops.noise import binomial, dropout, gaussian, uniform
+from graphflow.ops.reductions import max, mean, min, sum  # noqa: A004 - the field's names
+from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
+from graphflow.ops.slicing import slice_
+from graphflow.ops.softmax import log_softmax, log_sum_exp, softmax
+from graphflow.positions import S
+from graphflow.solvers import (
+    AdaGradSolver,
+    AdamSolver,
+    AdamWSolver,
+    BarzilaiBorweinSolver,
+    MomentumSolver,
+    RMSPropSolver,
+    Solver,
+    VanillaSolver,
+)
+from graphflow.tape.program import Program
+from graphflow.vm import LispMachine, TapeMachine, compile_graph, function
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AdaGradSolver",
+    "AdamSolver",
+    "AdamWSolver",
+    "BadSample",
+    "BarzilaiBorweinSolver",
+    "BindingError",
+    "Checkpoint",
+    "CheckpointError",
+    "DTypeError",
+    "ExprGraph",
+    "GradientError",
+    "GraphError",
+    "GraphflowError",
+    "LispMachine",
+    "MachineError",
+    "MomentumSolver",
+    "NOT_DIFFERENTIABLE",
+    "Node",
+    "NumericalError",
+    "Op",
+    "OpContractError",
+    "OptionError",
+    "PositionError",
+    "Program",
+    "RMSPropSolver",
+    "Reading",
+    "RenderError",
+    "S",
+    "Sample",
+    "ShapeError",
+    "Solver",
+    "Subgraph",
+    "TapeMachine",
+    "UnboundError",
+    "ValueNotKept",
+    "VanillaSolver",
+    "abs",
+    "add",
+    "apply",
+    "backpropagate",
+    "binomial",
+    "broadcast_to",
+    "cast",
+    "chrono",
+    "compile_graph",
+    "concat",
+    "constant",
+    "dropout",
+    "eq",
+    "exp",
+    "expand_dims",
+    "expm1",
+    "float32",
+    "float64",
+    "function",
+    "gather",
+    "gaussian",
+    "gaussian_init",
+    "glorot_n",
+    "glorot_u",
+    "grad",
+    "gt",
+    "gte",
+    "hadamard_div",
+    "hadamard_prod",
+    "he_n",
+    "he_u",
+    "int64",
+    "let",
+    "load_checkpoint",
+    "log",
+    "log1p",
+    "log_softmax",
+    "log_sum_exp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "lt",
+    "lte",
+    "matmul",
+    "matrix",
+    "max",
+    "mean",
+    "min",
+    "ne",
+    "neg",
+    "node_from_any",
+    "one_hot",
+    "ones",
+    "orthogonal",
+    "outer",
+    "outer_prod",
+    "pow",
+    "ranged_from",
+    "ravel",
+    "read",
+    "rectify",
+    "reshape",
+    "save_checkpoint",
+    "scalar",
+    "scatter_add",
+    "set_",
+    "sigmoid",
+    "sign",
+    "slice_",
+    "softmax",
+    "softmax_cross_entropy",
+    "softplus",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "sub",
+    "sum",
+    "tanh",
+    "tensor",
+    "transpose",
+    "uniform",
+    "uniform_init",
+    "unsafe_let",
+    "unsafe_let_all",
+    "values_of",
+    "vector",
+    "where",
+    "zeroes",
+]

@@ -1,0 +1,91 @@
+"""Backends run programs. A backend knows the loop forms and no op.
+
+    numpy    the reference: one numpy call or a few for each instruction, into buffers made once
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from graphflow.node import Node
+from graphflow.positions import PositionTable
+from graphflow.tape.program import Operand, Program
+from graphflow.values import Array
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What a program needs from the graph: storage of inputs and gradients, and the position table.
+
+    Attributes:
+        inputs, gradients: node id -> array, read or written in place.
+        positions: the table that run-time positions are read from on every run.
+        seed: of the random nodes.
+    """
+
+    inputs: Mapping[int, Array]
+    gradients: Mapping[int, Array]
+    positions: PositionTable
+    seed: int
+
+
+class Executable(abc.ABC):
+    """A program bound to storage, ready to run."""
+
+    @abc.abstractmethod
+    def run(self, number: int) -> None:
+        """Run all instructions; `number` counts the runs, for the random nodes.
+
+        Where an instruction fails, `position` is its number.
+        """
+
+    @abc.abstractmethod
+    def step(self, position: int, number: int) -> None:
+        """Run one instruction."""
+
+    @abc.abstractmethod
+    def array(self, operand: Operand) -> Array:
+        """The storage of an operand, shared."""
+
+    position: int = 0
+
+
+class Backend(abc.ABC):
+    """Turns programs into executables."""
+
+    name: str
+
+    @abc.abstractmethod
+    def compile(self, program: Program, storage: Storage) -> Executable:
+        """Make a program ready to run on this storage."""
+
+
+def storage_of(program: Program, positions: PositionTable, seed: int, overrides: Mapping[int, Array]) -> Storage:
+    """The arrays of a program's inputs and gradients; an input that was never bound gets its storage here."""
+    inputs: dict[int, Array] = {}
+    gradients: dict[int, Array] = {}
+    for node in program.inputs:
+        override = overrides.get(node.id)
+        inputs[node.id] = _input_storage(node) if override is None else override
+    graph = program.inputs[0].graph if program.inputs else None
+    for instruction in program.instructions:
+        place = instruction.output.place
+        if place.kind == "gradient" and graph is not None:
+            block = next(block for block in graph.blocks if place.index in block.spans)
+            start, stop = block.spans[place.index]
+            gradients[place.index] = block.gradients[start:stop].reshape(place.base)
+    return Storage(inputs, gradients, positions, seed)
+
+
+def _input_storage(node: Node) -> Array:
+    if node.storage is None:
+        node.storage = np.zeros(node.shape, node.dtype)
+    return node.storage
+
+
+Cells = npt.NDArray[np.int64]

@@ -1,0 +1,303 @@
+"""The reference backend: numpy, with buffers made once and every result written into its place.
+
+Linking turns each instruction into a list of calls without arguments; a run calls them one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, singledispatch
+from typing import final
+
+import numpy as np
+
+from graphflow.backends import Backend, Executable, Storage
+from graphflow.backends.contraction import contract_actions
+from graphflow.backends.scalar_steps import Action, Registers, program_actions
+from graphflow.errors import PositionError
+from graphflow.loops import (
+    Call,
+    Concat,
+    Contract,
+    Gather,
+    Loop,
+    Map,
+    Place,
+    Random,
+    Reduce,
+    Reshape,
+    Rows,
+    Scatter,
+    View,
+)
+from graphflow.scalars import ScalarProgram
+from graphflow.streams import draw, stream_generator
+from graphflow.tape.program import Instruction, Operand, Program
+from graphflow.tensortype import TensorType
+from graphflow.values import Array
+
+FOLDS: dict[str, np.ufunc] = {"sum": np.add, "max": np.maximum, "min": np.minimum, "prod": np.multiply}
+
+
+@final
+class ReferenceBackend(Backend):
+    """Runs programs by numpy."""
+
+    name = "numpy"
+
+    def compile(self, program: Program, storage: Storage) -> Executable:
+        return ReferenceExecutable(program, storage)
+
+
+@final
+class ReferenceExecutable(Executable):
+    """A program as lists of numpy calls on fixed arrays."""
+
+    def __init__(self, program: Program, storage: Storage) -> None:
+        self._storage = storage
+        self._constants = program.constants
+        self._arena = _aligned_bytes(program.arena_bytes)
+        self.registers = Registers()
+        self.run_number = 0
+        self._steps = [self._link(instruction) for instruction in program.instructions]
+
+    def run(self, number: int) -> None:
+        self.run_number = number
+        waiting = iter(self._steps)
+        try:
+            for step in waiting:
+                step()
+        finally:
+            # What is left tells how far it came, at no cost in the loop.
+            self.position = len(self._steps) - waiting.__length_hint__()
+
+    def step(self, position: int, number: int) -> None:
+        self.run_number = number
+        self._steps[position]()
+        self.position = position + 1
+
+    def array(self, operand: Operand) -> Array:
+        place, dtype = operand.place, operand.type.dtype
+        if place.kind == "arena":
+            size = int(np.prod(place.base, dtype=np.int64)) * dtype.itemsize
+            base = self._arena[place.index : place.index + size].view(dtype)
+        elif place.kind == "constant":
+            base = self._constants[place.index].reshape(-1)
+        else:
+            home = self._storage.inputs if place.kind == "input" else self._storage.gradients
+            base = home[place.index].reshape(-1)
+        if operand.type.size == 0:
+            return np.empty(operand.type.shape, dtype)
+        strides = tuple(stride * dtype.itemsize for stride in place.strides)
+        return np.lib.stride_tricks.as_strided(base[place.offset :], operand.type.shape, strides)
+
+    def cells(self) -> Array:
+        """The position table as it is now; it may have been replaced since the last run."""
+        return self._storage.positions.cells
+
+    @property
+    def seed(self) -> int:
+        return self._storage.seed
+
+    def _link(self, instruction: Instruction) -> Action:
+        """The calls of one instruction, as one call."""
+        inputs = [self.array(operand) for operand in instruction.inputs]
+        output = self.array(instruction.output)
+        actions = _actions(instruction.loop, inputs, output, self)
+        if len(actions) == 1:
+            return actions[0]
+        return partial(_run_all, tuple(actions))
+
+
+def _run_all(actions: Sequence[Action]) -> None:
+    for action in actions:
+        action()
+
+
+def _aligned_bytes(size: int) -> Array:
+    """Memory that begins at a multiple of 64 bytes, filled with zeros."""
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size]
+
+
+@singledispatch
+def _actions(loop: Loop, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    message = f"the numpy backend does not know the loop {loop}"
+    raise AssertionError(message)
+
+
+@_actions.register
+def _(loop: Map, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    return program_actions(loop.program, inputs, output, executable.registers)
+
+
+@_actions.register
+def _(loop: Rows, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    wide = [
+        np.expand_dims(array, loop.axis) if is_narrow else array
+        for array, is_narrow in zip(inputs, loop.narrow_inputs, strict=True)
+    ]
+    target = np.expand_dims(output, loop.axis) if loop.narrow_result and output.ndim < wide[0].ndim else output
+    actions = program_actions(loop.program, wide, target, executable.registers, loop.axis)
+    positions = _picked_positions(loop.program, wide)
+    return [partial(_check_ids, ids, wide[0].shape[loop.axis]) for ids in positions] + actions
+
+
+def _picked_positions(program: ScalarProgram, inputs: Sequence[Array]) -> list[Array]:
+    """The integer inputs that choose a position in a row."""
+    used = {operand for step in program.steps for operand in step.operands}
+    return [array for number, array in enumerate(inputs) if number in used and array.dtype.kind == "i"]
+
+
+@_actions.register
+def _(loop: Reduce, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    source, actions = inputs[0], []
+    if loop.before is not None:
+        mapped = executable.registers.take(-2, TensorType(loop.before.dtype, source.shape))
+        actions += program_actions(loop.before, inputs, mapped, executable.registers)
+        source = mapped
+    actions.append(partial(FOLDS[loop.kind].reduce, source, axis=loop.axes, out=output, keepdims=loop.keepdims))
+    if loop.after is not None:
+        actions += program_actions(loop.after, [output], output, executable.registers)
+    return actions
+
+
+@_actions.register
+def _(loop: Contract, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    return contract_actions(loop, inputs[0], inputs[1], output)
+
+
+@_actions.register
+def _(loop: View, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    if loop.is_static:
+        return [partial(np.copyto, output, _viewed(inputs[0], loop, loop.starts))]
+    return [_moving(loop, inputs[0], executable, lambda view: np.copyto(output, view))]
+
+
+@_actions.register
+def _(loop: Reshape, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    # The output is contiguous: seen in the input's shape, one copy puts every element where it belongs.
+    return [partial(np.copyto, output.reshape(inputs[0].shape), inputs[0])]
+
+
+@_actions.register
+def _(loop: Place, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+    def add_to(view: Array) -> None:
+        np.add(view, inputs[0], view)
+
+    clear = partial(output.fill, 0)
+    if loop.view.is_static:
+        return [clear, partial(add_to, _viewed(output, loop.view, loop.view.starts))]
+    return [clear, _moving(loop.view, output, executable, add_to)]
+
+
+def _moving(view: View, source: Array, executable: ReferenceExecutable, use: Callable[[Array], None]) -> Action:
+    """A call that reads the view's run-time positions and hands over that part of the source."""
+    moving = [axis for axis, slot in enumerate(view.slots) if slot is not None]
+    if len(moving) == 1 and view.is_plain_slice and _others_are_whole(view, moving[0], source):
+        return _moving_slice(view, moving[0], source, executable, use)
+
+    def move() -> None:
+        cells = executable.cells()
+        starts = [
+            start if slot is None else int(cells[slot]) for start, slot in zip(view.starts, view.slots, strict=True)
+        ]
+        use(_viewed(source, view, starts))
+
+    return move
+
+
+def _others_are_whole(view: View, moving: int, source: Array) -> bool:
+    sizes = {axis: size for axis, size in zip(view.axes, view.shape, strict=True) if axis is not None}
+    return all(sizes.get(axis) == size for axis, size in enumerate(source.shape) if axis != moving)
+
+
+def _moving_slice(
+    view: View, axis: int, source: Array, executable: ReferenceExecutable, use: Callable[[Array], None]
+) -> Action:
+    """The frequent case: one position along one axis, the others whole and in their order."""
+    slot = view.slots[axis]
+    before = (slice(None),) * axis
+    if axis not in view.axes:
+
+        def pick() -> None:
+            use(source[(*before, executable.cells()[slot], ...)])
+
+        return pick
+    extent = view.shape[view.axes.index(axis)]
+
+    def cut() -> None:
+        start = executable.cells()[slot]
+        use(source[(*before, slice(start, start + extent))])
+
+    return cut
+
+
+def _viewed(source: Array, view: View, starts: Sequence[int]) -> Array:
+    """The elements of a source that a view reads."""
+    if 0 in view.shape:
+        return np.empty(view.shape, source.dtype)
+    first = source[tuple(slice(start, None) for start in starts)]
+    strides = tuple(0 if axis is None else source.strides[axis] * view.steps[axis] for axis in view.axes)
+    return np.lib.stride_tricks.as_strided(first, view.shape, strides)
+
+
+@_actions.register
+def _(loop: Gather, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    table, ids = inputs
+
+    def gather() -> None:
+        _check_ids(ids, len(table))
+        np.copyto(output, table[ids])
+
+    return [gather]
+
+
+@_actions.register
+def _(loop: Scatter, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    ids, updates = inputs
+
+    def scatter() -> None:
+        _check_ids(ids, loop.rows)
+        output.fill(0)
+        np.add.at(output, ids, updates)
+
+    return [scatter]
+
+
+def _check_ids(ids: Array, count: int) -> None:
+    if ids.size and (ids.min() < 0 or ids.max() >= count):
+        wrong = ids[(ids < 0) | (ids >= count)].flat[0]
+        raise PositionError(f"the id {wrong} is out of range", got=f"{wrong}", needs=f"ids from 0 to {count - 1}")
+
+
+@_actions.register
+def _(loop: Concat, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    if loop.new_axis:
+        inputs = [np.expand_dims(array, loop.axis) for array in inputs]
+    actions: list[Action] = []
+    start = 0
+    for array in inputs:
+        stop = start + array.shape[loop.axis]
+        part = output[(slice(None),) * loop.axis + (slice(start, stop),)]
+        actions.append(partial(np.copyto, part, array))
+        start = stop
+    return actions
+
+
+@_actions.register
+def _(loop: Random, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    def fill() -> None:
+        generator = stream_generator(executable.seed, loop.stream, executable.run_number)
+        output[...] = draw(loop.distribution, loop.parameters, output.shape, output.dtype, generator)
+
+    return [fill]
+
+
+@_actions.register
+def _(loop: Call, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+    def call() -> None:
+        output[...] = loop.function(*inputs)
+
+    return [call]

@@ -1,0 +1,111 @@
+"""Scalar programs by numpy: each primitive as the calls that compute it for whole arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from graphflow.scalars import ScalarProgram, ScalarStep
+from graphflow.tensortype import Shape, TensorType, broadcast_shapes
+from graphflow.values import Array
+
+Action = Callable[[], object]
+
+UFUNCS: dict[str, np.ufunc] = {
+    "neg": np.negative, "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "sqrt": np.sqrt,
+    "tanh": np.tanh, "abs": np.absolute, "sign": np.sign, "not": np.logical_not, "isfinite": np.isfinite,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
+    "maximum": np.maximum, "minimum": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
+    "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or,
+}  # fmt: skip
+
+
+class Registers:
+    """Arrays for the intermediate results of scalar programs, shared by all instructions of a program."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[tuple[int, np.dtype[np.generic], Shape], Array] = {}
+
+    def take(self, number: int, like: TensorType) -> Array:
+        key = (number, like.dtype, like.shape)
+        if key not in self._arrays:
+            self._arrays[key] = np.empty(like.shape, like.dtype)
+        return self._arrays[key]
+
+
+def program_actions(
+    program: ScalarProgram, inputs: Sequence[Array], output: Array, registers: Registers, axis: int | None = None
+) -> list[Action]:
+    """The numpy calls that run a program on arrays and leave its result in `output`.
+
+    Only the last call writes to `output`, so it may share storage with an input. In a program over rows the inputs
+    keep `axis`, with size 1 where they are narrow.
+    """
+    if not program.steps:
+        return [partial(np.copyto, output, inputs[0])]
+    operands: list[Array] = list(inputs)
+    actions: list[Action] = []
+    for number, step in enumerate(program.steps):
+        is_last = number == len(program.steps) - 1
+        if step.primitive == "constant":
+            operands.append(np.array(step.constant, step.dtype))
+            if is_last:
+                actions.append(partial(np.copyto, output, operands[-1]))
+            continue
+        sources = [operands[operand] for operand in step.operands]
+        shape = _shape(step, sources, axis)
+        target = output if is_last else registers.take(number, TensorType(step.dtype, shape))
+        actions.extend(_step_actions(step, sources, target, axis, registers))
+        operands.append(target)
+    return actions
+
+
+def _shape(step: ScalarStep, sources: Sequence[Array], axis: int | None) -> Shape:
+    shape = broadcast_shapes(*[TensorType(source.dtype, source.shape) for source in sources])
+    if step.primitive in ("row_max", "row_sum", "pick"):
+        assert axis is not None  # noqa: S101 - for the type checker: only programs over rows have these
+        return (*shape[:axis], 1, *shape[axis + 1 :])
+    return shape
+
+
+def _step_actions(
+    step: ScalarStep, sources: Sequence[Array], target: Array, axis: int | None, registers: Registers
+) -> list[Action]:
+    ufunc = UFUNCS.get(step.primitive)
+    if ufunc is not None:
+        return [partial(ufunc, *sources, target)]
+    if step.primitive == "sigmoid":
+        scratch = registers.take(-1, TensorType(target.dtype, target.shape))
+        return [
+            partial(np.negative, sources[0], scratch),
+            partial(np.exp, scratch, scratch),
+            partial(np.add, scratch, np.array(1, target.dtype), scratch),
+            partial(np.reciprocal, scratch, target),
+        ]
+    if step.primitive == "cast":
+        return [partial(np.copyto, target, sources[0], casting="unsafe")]
+    if step.primitive == "where":
+        scratch = registers.take(-1, TensorType(target.dtype, target.shape))
+        return [
+            partial(np.copyto, scratch, sources[2]),
+            partial(np.copyto, scratch, sources[1], where=sources[0]),
+            partial(np.copyto, target, scratch),
+        ]
+    if step.primitive in ("row_max", "row_sum"):
+        fold = np.maximum if step.primitive == "row_max" else np.add
+        return [partial(fold.reduce, sources[0], axis=axis, out=target, keepdims=True)]
+    if step.primitive == "pick":
+        return [partial(_pick, sources[0], sources[1], axis, target)]
+    if step.primitive == "column":
+        assert axis is not None  # noqa: S101 - for the type checker: only programs over rows have columns
+        size = sources[0].shape[axis]
+        columns = np.arange(size).reshape((size, *[1] * (sources[0].ndim - 1 - axis)))
+        return [partial(np.copyto, target, columns)]
+    message = f"unknown primitive {step.primitive}"
+    raise AssertionError(message)
+
+
+def _pick(source: Array, positions: Array, axis: int, target: Array) -> None:
+    np.copyto(target, np.take_along_axis(source, positions, axis))

@@ -1,0 +1,67 @@
+"""Parameter blocks: the values of parameters in one contiguous array, their gradients in another of the same layout.
+
+A solver's step is then a few operations over a whole block, and sharing gradients between machines is one call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from graphflow.dtypes import DType
+from graphflow.graph import ExprGraph
+from graphflow.node import Node
+from graphflow.values import Array
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class ParameterBlock:
+    """Parameters of one dtype, one after the other without gaps.
+
+    Attributes:
+        values, gradients: flat arrays of equal size.
+        spans: node id -> (first element, one past the last).
+    """
+
+    values: Array
+    gradients: Array
+    spans: dict[int, tuple[int, int]]
+
+    def gradient_of(self, node: Node) -> Array:
+        """The part of the gradient array that belongs to a node, in the node's shape (shared)."""
+        start, stop = self.spans[node.id]
+        return self.gradients[start:stop].reshape(node.shape)
+
+
+def block_of(node: Node) -> ParameterBlock | None:
+    """The block a node's value lies in."""
+    return next((block for block in node.graph.blocks if node.id in block.spans), None)
+
+
+def adopt_parameters(graph: ExprGraph, nodes: Sequence[Node]) -> None:
+    """Move the inputs among `nodes` that lie in no block yet into a new one for each dtype.
+
+    Machines that were compiled before notice the move by the graph's version.
+    """
+    fresh: dict[DType, list[Node]] = {}
+    for node in dict.fromkeys(nodes):
+        if node.is_input and block_of(node) is None:
+            fresh.setdefault(node.dtype, []).append(node)
+    for dtype, members in fresh.items():
+        size = sum(node.size for node in members)
+        block = ParameterBlock(np.zeros(size, dtype), np.zeros(size, dtype), {})
+        start = 0
+        for node in members:
+            stop = start + node.size
+            block.spans[node.id] = (start, stop)
+            home = block.values[start:stop].reshape(node.shape)
+            if node.storage is not None:
+                home[...] = node.storage
+            node.storage = home
+            start = stop
+        graph.blocks.append(block)
+        graph.version += 1

@@ -1,0 +1,380 @@
+"""ExprGraph: the user's graph. It only ever grows; everything that a machine derives from it is data of its own."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, final
+
+import numpy as np
+
+from graphflow.dtypes import DType, float32, is_float
+from graphflow.errors import GraphError, GraphflowError, OptionError, RenderError
+from graphflow.node import Node
+from graphflow.op import OPERATORS, Op
+from graphflow.origin import Origin, user_origin
+from graphflow.positions import PositionTable
+from graphflow.tensortype import TensorType
+from graphflow.values import Array, as_array, fit, natural_dtype
+
+if TYPE_CHECKING:
+    from graphflow.blocks import ParameterBlock
+
+
+class Drawing:
+    """The functions behind `to_dot` and `render`; `graphflow.viz` fills it, since pictures lie above graphs."""
+
+    __slots__ = ("render", "svg", "to_dot")
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        raise RenderError(f"{name} is not available", needs="import graphflow")
+
+
+DRAWING: Final = Drawing()
+
+
+class GraphView(abc.ABC):
+    """What a whole graph and a part of one have in common."""
+
+    @property
+    @abc.abstractmethod
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, in the order in which they were made; inputs come before what uses them."""
+
+    @property
+    @abc.abstractmethod
+    def whole(self) -> ExprGraph:
+        """The graph that owns the nodes."""
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes that get their values from outside."""
+        return tuple(node for node in self.nodes if node.is_input)
+
+    @property
+    def roots(self) -> tuple[Node, ...]:
+        """The nodes that no other node here uses."""
+        used = {operand.id for node in self.nodes for operand in node.inputs}
+        return tuple(node for node in self.nodes if node.id not in used)
+
+    def by_name(self, name: str) -> tuple[Node, ...]:
+        """All nodes with this name, in order of creation."""
+        return tuple(node for node in self.nodes if node.name == name)
+
+    def subgraph(self, *roots: Node) -> Subgraph:
+        """The part of the graph that the given nodes need: for predicting with what another machine trains.
+
+        Values are shared with the whole graph. `read` and `set_` on nodes of the part stay in force.
+        """
+        return Subgraph(self.whole, roots)
+
+    def to_dot(self, **options: Any) -> str:
+        """The graph in Graphviz's language; see `graphflow.viz`."""
+        text: str = DRAWING.to_dot(self, **options)
+        return text
+
+    def render(self, path: Any, **options: Any) -> Any:
+        """Draw the graph to a file (svg, png or pdf by its ending); see `graphflow.viz`."""
+        return DRAWING.render(self, path, **options)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows."""
+        bundle: dict[str, str] = DRAWING.svg(self)
+        return bundle
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __contains__(self, node: object) -> bool:
+        return any(node is mine for mine in self.nodes)
+
+    def __str__(self) -> str:
+        """One line for each node: number, type, operation, name and origin."""
+        lines = [repr(self)]
+        for node in self.nodes:
+            what = "constant" if node.is_constant else "input" if node.op is None else node.op.name
+            operands = f"({', '.join(operand.label for operand in node.inputs)})" if node.op is not None else ""
+            step = "" if node.step is None else f"  step {node.step}"
+            lines.append(f"%{node.id:<5} {node.type!s:<20} {what}{operands}  {node.name or ''}{step}  {node.origin}")
+        return "\n".join(line.rstrip() for line in lines)
+
+
+@final
+class ExprGraph(GraphView):
+    """An append-only graph of expressions: define it, then run it on a machine.
+
+    Args:
+        name: shown in pictures.
+        seed: seeds the initialisers; the same seed and the same order of creation give the same weights.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x = gf.scalar(g, name="x")
+        >>> y = gf.square(x) + 1.0
+        >>> print(g)
+        <ExprGraph of 4 nodes>
+        %0     float32[]            input  x  <doctest graphflow.graph.ExprGraph[2]>:1
+        %1     float32[]            square(x)  <doctest graphflow.graph.ExprGraph[3]>:1
+        %2     float32[]            constant  <doctest graphflow.graph.ExprGraph[3]>:1
+        %3     float32[]            add(%1, %2)  <doctest graphflow.graph.ExprGraph[3]>:1
+    """
+
+    def __init__(self, name: str | None = None, *, seed: int = 0) -> None:
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise OptionError("ExprGraph: seed is not usable", got=repr(seed), needs="a whole number of 0 or more")
+        self.name = name
+        self.generator = np.random.default_rng(seed)
+        self.positions = PositionTable()
+        # Slices that `unsafe_let_all` rebinds together; binding fills it.
+        self.position_groups: dict[tuple[int, int, int], Any] = {}
+        # State of the definition that is under way; every new node records it.
+        self.current_step: int | None = None
+        self.current_scope = ""
+        self.current_forward: Node | None = None
+        self.current_origin: tuple[CodeType, int] | None = None
+        # What the user asked for beside the nodes.
+        self.cost: Node | None = None
+        self.gradients: dict[int, Node] = {}
+        self.results: dict[int, Node] = {}
+        self.eager_gradients: dict[int, Array] = {}
+        self.overrides: dict[int, Array] = {}
+        self.reads: dict[int, Node] = {}
+        self.assignments: dict[int, tuple[Node, Node]] = {}
+        self.blocks: list[ParameterBlock] = []
+        # What `grad` found out about nodes: stable forms, and the node that each node of such a form stands for.
+        self.stable_forms: dict[int, Node | None] = {}
+        self.form_owners: dict[int, Node] = {}
+        self.streams = 0
+        # Raised whenever machines must look again: storage moved, inputs unbound, computed values overridden.
+        self.version = 0
+        self.last_run: object = None
+        self._nodes: list[Node] = []
+        self._scalar_constants: dict[tuple[DType, bytes], Node] = {}
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return tuple(self._nodes)
+
+    @property
+    def whole(self) -> ExprGraph:
+        return self
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self._nodes)
+
+    def __contains__(self, node: object) -> bool:
+        return isinstance(node, Node) and node.graph is self
+
+    def __getitem__(self, number: int) -> Node:
+        """The node with this number."""
+        return self._nodes[number]
+
+    def __repr__(self) -> str:
+        return f"<ExprGraph {self.name + ' ' if self.name else ''}of {len(self._nodes)} nodes>"
+
+    # --- growing ------------------------------------------------------------------------------------------------------
+
+    def apply(self, op: Op, inputs: Sequence[Node], name: str | None = None) -> Node:
+        """Append the node `op(*inputs)`.
+
+        Raises:
+            ShapeError, DTypeError: the op refuses the inputs' types; nothing is appended.
+            GraphError: an input belongs to another graph.
+        """
+        for node in inputs:
+            if node.graph is not self:
+                raise GraphError(
+                    f"{op.name}: {node} belongs to another graph",
+                    needs="nodes of one graph",
+                    hint="make all nodes with the same ExprGraph",
+                    where=node.origin,
+                )
+        try:
+            output = op.infer(*[node.type for node in inputs])
+        except GraphflowError as error:
+            error.about(op.name, [str(node) for node in inputs], [node.label for node in inputs])
+            raise
+        return self._append(op, tuple(inputs), output, name)
+
+    def leaf(self, value_type: TensorType, name: str | None) -> Node:
+        """Append an input that has no value yet."""
+        return self._append(None, (), value_type, name)
+
+    def constant(self, value: object, name: str | None = None, dtype: DType | None = None) -> Node:
+        """Append a constant; equal unnamed scalars become one node."""
+        array = as_array(value, "the constant")
+        wanted = TensorType(dtype or (float32 if isinstance(value, float) else natural_dtype(array)), array.shape)
+        array = np.array(fit(array, wanted, "the constant"), order="C")
+        key = (wanted.dtype, array.tobytes()) if not array.shape and name is None else None
+        if key is not None and key in self._scalar_constants:
+            return self._scalar_constants[key]
+        node = self._append(None, (), wanted, name)
+        array.flags.writeable = False
+        node.storage, node.is_constant, node.is_bound = array, True, True
+        if key is not None:
+            # It stands wherever the number is used, so it belongs to no step and no gradient.
+            node.step, node.scope, node.gradient_of = None, "", None
+            self._scalar_constants[key] = node
+        return node
+
+    def _append(self, op: Op | None, inputs: tuple[Node, ...], value_type: TensorType, name: str | None) -> Node:
+        if name is not None and not isinstance(name, str):
+            raise OptionError("a name must be text", got=repr(name), needs="a str or None")
+        node = Node(self, len(self._nodes), op, inputs, value_type, name, self.current_origin or user_origin())
+        self._nodes.append(node)
+        return node
+
+    def next_stream(self) -> int:
+        """A number that tells one random node from the next."""
+        self.streams += 1
+        return self.streams - 1
+
+    @contextmanager
+    def step(self, t: int) -> Iterator[None]:
+        """Nodes made inside belong to time step `t`; pictures and passes use it.
+
+        Example:
+            >>> g = ExprGraph()
+            >>> with g.step(3):
+            ...     node = g.constant([1.0])
+            >>> node.step
+            3
+        """
+        before, self.current_step = self.current_step, t
+        try:
+            yield
+        finally:
+            self.current_step = before
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Nodes made inside belong to the scope `name`; scopes nest as `outer/inner`."""
+        before = self.current_scope
+        self.current_scope = f"{before}/{name}" if before else name
+        try:
+            yield
+        finally:
+            self.current_scope = before
+
+    @contextmanager
+    def deriving(self, origin: Origin) -> Iterator[Callable[[Node], None]]:
+        """While gradients are built: new nodes belong to the forward node last given to the yielded function.
+
+        Args:
+            origin: the user's line that asked for the gradients; looked up once, not for each node.
+        """
+        before = (self.current_step, self.current_scope, self.current_forward, self.current_origin)
+        self.current_origin = origin
+
+        def belongs_to(node: Node) -> None:
+            self.current_forward = node
+            self.current_step = node.step
+            self.current_scope = node.scope
+
+        try:
+            yield belongs_to
+        finally:
+            self.current_step, self.current_scope, self.current_forward, self.current_origin = before
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def unbind_all(self) -> None:
+        """Forget the values of all inputs, and all overrides; parameters must be bound again before a run."""
+        for node in self._nodes:
+            if node.is_input:
+                node.is_bound = False
+        self.overrides.clear()
+        self.version += 1
+
+
+@final
+class Subgraph(GraphView):
+    """The part of a graph that some nodes need; a view, not a copy."""
+
+    def __init__(self, graph: ExprGraph, outputs: Iterable[Node]) -> None:
+        self.outputs = tuple(outputs)
+        check_nodes("subgraph", self.outputs, graph)
+        self._graph = graph
+        self._nodes = ancestors(self.outputs)
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        return self._nodes
+
+    @property
+    def whole(self) -> ExprGraph:
+        return self._graph
+
+    def __repr__(self) -> str:
+        return f"<Subgraph of {len(self._nodes)} nodes>"
+
+
+def ancestors(nodes: Iterable[Node]) -> tuple[Node, ...]:
+    """The given nodes and everything they need, in order of creation."""
+    found: dict[int, Node] = {}
+    waiting = list(nodes)
+    while waiting:
+        node = waiting.pop()
+        if node.id not in found:
+            found[node.id] = node
+            waiting.extend(node.inputs)
+    return tuple(found[number] for number in sorted(found))
+
+
+def check_nodes(what: str, nodes: Iterable[object], graph: ExprGraph | None = None) -> None:
+    """Refuse anything that is not a node, or is a node of another graph than the first (or the given) one.
+
+    Raises:
+        GraphError: naming what was met.
+    """
+    for node in nodes:
+        if not isinstance(node, Node):
+            raise GraphError(f"{what}: {node!r} is no node", got=type(node).__name__, needs="nodes")
+        graph = graph or node.graph
+        if node.graph is not graph:
+            raise GraphError(f"{what}: {node} belongs to another graph", needs="nodes of one graph", where=node.origin)
+
+
+def apply(op: Op, *operands: object, name: str | None = None) -> Node:
+    """Append `op(*operands)` to the graph of the operands; plain numbers and arrays become constants.
+
+    A constant takes the dtype of the node beside it: `x * 2.0` keeps x's dtype, and so does an array of numpy's
+    default float64.
+
+    Raises:
+        GraphError: no operand is a node.
+        ShapeError, DTypeError: the op refuses the operands.
+    """
+    partner = next((operand for operand in operands if isinstance(operand, Node)), None)
+    if partner is None:
+        raise GraphError(
+            f"{op.name}: no operand is a node",
+            got=", ".join(type(operand).__name__ for operand in operands) or "nothing",
+            needs="at least one node",
+            hint="gf.constant(g, value)",
+        )
+    nodes = [operand if isinstance(operand, Node) else as_node(operand, partner) for operand in operands]
+    return partner.graph.apply(op, nodes, name)
+
+
+def as_node(value: object, partner: Node) -> Node:
+    """A constant that goes with `partner`: floats and ints take its dtype where no information of kind is lost."""
+    array = as_array(value, f"the operand beside {partner}")
+    dtype = natural_dtype(array)
+    if is_float(partner.dtype) and dtype.kind in "fi":
+        dtype = partner.dtype
+    elif dtype.kind == "f" and not is_float(partner.dtype):
+        dtype = float32
+    return partner.graph.constant(array, dtype=dtype)
+
+
+__all__ = ["DRAWING", "OPERATORS", "ExprGraph", "GraphView", "Subgraph", "ancestors", "apply", "as_node", "check_nodes"]

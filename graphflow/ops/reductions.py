@@ -1,0 +1,237 @@
+"""Sums, means and extremes along axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from graphflow.dtypes import bool_
+from graphflow.errors import DTypeError, ShapeError
+from graphflow.graph import apply, check_nodes
+from graphflow.loops import Reduce
+from graphflow.node import Node
+from graphflow.op import OPERATORS, BadSample, Gradient, Op, Sample
+from graphflow.ops.sampling import b8, f32, f64, i64, numbers
+from graphflow.ops.shape import broadcast_to, naming, reshape
+from graphflow.scalars import trace
+from graphflow.tensortype import Shape, TensorType, as_axes, float_dtype
+from graphflow.values import Array
+
+# One axis, several, or None for all of them.
+Axes = int | Iterable[int] | None
+
+
+@dataclass(frozen=True)
+class Reduction(Op, abstract=True):
+    """What the reductions share: `axes` counted from the front, ascending; `keepdims` leaves them with size 1."""
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+    of_nothing: ClassVar[bool] = False  # whether the result is defined where an axis is empty
+
+    def infer(self, x: TensorType) -> TensorType:
+        if x.dtype == bool_:
+            hint = "gf.cast({0}, 'int64')"
+            raise DTypeError("not defined for {0}", got="bool", needs="numbers", hint=hint, operands=[x])
+        if any(axis >= x.dims for axis in self.axes):
+            needs = f"at least {self.axes[-1] + 1} axes"
+            raise ShapeError("{0} has too few axes", got=f"axes {self.axes}", needs=needs, operands=[x])
+        if not self.of_nothing and self.count(x) == 0:
+            got = f"no element along axes {self.axes}"
+            raise ShapeError("not defined for {0}", got=got, needs="at least 1", operands=[x])
+        remaining = tuple(size for axis, size in enumerate(x.shape) if axis not in self.axes)
+        return TensorType(x.dtype, self.kept_shape(x) if self.keepdims else remaining)
+
+    def count(self, x: TensorType) -> int:
+        """How many elements go into each result."""
+        return math.prod(x.shape[axis] for axis in self.axes)
+
+    def kept_shape(self, x: TensorType) -> Shape:
+        """The result's shape with the reduced axes in place, of size 1."""
+        return tuple(1 if axis in self.axes else size for axis, size in enumerate(x.shape))
+
+    def spread(self, result: Node, x: Node) -> Node:
+        """A node of the result's shape, repeated along the reduced axes to the shape of x."""
+        # Leading axes are put back by broadcasting itself.
+        if not self.keepdims and self.axes != tuple(range(len(self.axes))):
+            result = reshape(result, self.kept_shape(x.type))
+        return broadcast_to(result, x.shape)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        yield Sample(cls((0, 1)), (numbers(3, 4),))
+        yield Sample(cls((1,)), (numbers(3, 4, seed=1),))
+        yield Sample(cls((0,), keepdims=True), (numbers(3, 4, seed=2),))
+        yield Sample(cls((0, 2)), (numbers(2, 3, 4),))
+        yield Sample(cls((1,), keepdims=True), (numbers(2, 1, 3),))
+        yield Sample(cls((1,)), (numbers(0, 3),), smooth=False)
+        yield Sample(cls(()), (numbers(),))
+        if cls.of_nothing:
+            yield Sample(cls((0,)), (numbers(0, 3),), smooth=False)
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((1,)), (f32(3),))
+        yield BadSample(cls((0,)), (b8(3),), DTypeError)
+        if not cls.of_nothing:
+            yield BadSample(cls((0,)), (f64(0, 3),))
+
+
+@dataclass(frozen=True)
+class Sum(Reduction):
+    symbol = "sum"
+    of_nothing = True
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.sum(x, axis=self.axes, keepdims=self.keepdims))
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: self.spread(dy, x),)
+
+    def lower(self, x: TensorType) -> Reduce:
+        return Reduce("sum", self.axes, self.keepdims)
+
+
+@dataclass(frozen=True)
+class Mean(Reduction):
+    symbol = "mean"
+
+    def infer(self, x: TensorType) -> TensorType:
+        float_dtype(x)
+        return super().infer(x)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.mean(x, axis=self.axes, keepdims=self.keepdims))
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: self.spread(dy / float(self.count(x.type)), x),)
+
+    def lower(self, x: TensorType) -> Reduce:
+        count = float(self.count(x))
+        return Reduce("sum", self.axes, self.keepdims, after=trace(lambda total: total / count, [x.dtype]))
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield from super().bad_samples()
+        yield BadSample(cls((0,)), (i64(3),), DTypeError)
+
+
+@dataclass(frozen=True)
+class Extreme(Reduction, abstract=True):
+    """Max and Min: elements that tie share the gradient, which is passed once in total."""
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        def gradient_of_x() -> Node:
+            is_extreme = (x == self.spread(y, x)).astype(x.dtype)
+            ties = apply(Sum(self.axes, self.keepdims), is_extreme)
+            return is_extreme * self.spread(dy / ties, x)
+
+        return (gradient_of_x,)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        yield from super().samples()
+        yield Sample(cls((0,)), (np.array([2.0, -1.0, 2.0, -1.0]),), smooth=False)
+
+
+@dataclass(frozen=True)
+class Max(Extreme):
+    symbol = "max"
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.max(x, axis=self.axes, keepdims=self.keepdims))
+
+    def lower(self, x: TensorType) -> Reduce:
+        return Reduce("max", self.axes, self.keepdims)
+
+
+@dataclass(frozen=True)
+class Min(Extreme):
+    symbol = "min"
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.min(x, axis=self.axes, keepdims=self.keepdims))
+
+    def lower(self, x: TensorType) -> Reduce:
+        return Reduce("min", self.axes, self.keepdims)
+
+
+def _reduce(op: type[Reduction], x: Node, axis: Axes, *, keepdims: bool) -> Node:
+    check_nodes(op.symbol, [x])
+    with naming(op.symbol, x):
+        axes = as_axes(axis, x.dims)
+    return apply(op(axes, bool(keepdims)), x)
+
+
+def sum(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """The sum of the elements along axes; of no elements 0.
+
+    Args:
+        x: any shape; float or int64.
+        axis: an axis, several, or None for all; negative ones count from the back.
+        keepdims: leave the reduced axes in place with size 1.
+
+    Raises:
+        ShapeError: no such axis, or one named twice. DTypeError: bool.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x = gf.matrix(g, (2, 3))
+        >>> print(gf.sum(x).type, gf.sum(x, 0).type, gf.sum(x, -1, keepdims=True).type)
+        float32[] float32[3] float32[2, 1]
+
+    Source: Gorgonia Sum.
+    """
+    return _reduce(Sum, x, axis, keepdims=keepdims)
+
+
+def mean(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """The sum of the elements along axes divided by their number; floats only. See `sum`.
+
+    Raises:
+        ShapeError: no such axis, or no element to take the mean of. DTypeError: not floating.
+
+    Source: Gorgonia Mean.
+    """
+    return _reduce(Mean, x, axis, keepdims=keepdims)
+
+
+def max(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """The largest element along axes; NaN where one of them is NaN. See `sum`.
+
+    Elements that tie for the largest share the gradient equally.
+
+    Raises:
+        ShapeError: no such axis, or no element to choose from. DTypeError: bool.
+
+    Source: Gorgonia Max.
+    """
+    return _reduce(Max, x, axis, keepdims=keepdims)
+
+
+def min(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """The smallest element along axes; NaN where one of them is NaN. See `max`."""
+    return _reduce(Min, x, axis, keepdims=keepdims)
+
+
+def sum_to(x: Node, like: Node) -> Node:
+    """x summed over the axes along which `like` was broadcast to the shape of x; x itself where the shapes agree.
+
+    Args:
+        x: any shape to which the shape of `like` broadcasts.
+        like: the node whose shape the result has.
+    """
+    if x.shape == like.shape:
+        return x
+    added = x.dims - like.dims
+    stretched = [added + axis for axis, size in enumerate(like.shape) if size == 1 and x.shape[added + axis] != 1]
+    summed = apply(Sum((*range(added), *stretched), keepdims=added == 0), x)
+    return summed if summed.shape == like.shape else reshape(summed, like.shape)
+
+
+OPERATORS.sum = sum

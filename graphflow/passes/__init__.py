@@ -1,0 +1,35 @@
+"""The compiler: from the user's nodes to a plan that says what to compute and where it lies.
+
+The whole compiler is the tuple below, read from left to right. Up to `lower` the passes see ops, after it loop forms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from graphflow.passes.evaluation import evaluate_mode
+from graphflow.passes.fold import fold
+from graphflow.passes.lower import lower
+from graphflow.passes.memory import place
+from graphflow.passes.merge import merge
+from graphflow.passes.plan import Plan, plan_of, verify
+from graphflow.passes.prune import prune
+from graphflow.passes.split_totals import split_totals
+from graphflow.passes.stabilise import stabilise
+
+Pass = Callable[[Plan], Plan]
+
+PIPELINE: tuple[Pass, ...] = (prune, stabilise, fold, merge, prune, lower, split_totals, place)
+EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
+# What is needed to run at all: no value is changed, shared or left out.
+PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
+
+
+def run_passes(plan: Plan, passes: Sequence[Pass] = PIPELINE) -> Plan:
+    """The plan that comes out of the passes, one after the other."""
+    for compiler_pass in passes:
+        plan = compiler_pass(plan)
+    return plan
+
+
+__all__ = ["EVALUATION_PIPELINE", "PIPELINE", "PLAIN_PIPELINE", "Pass", "Plan", "plan_of", "run_passes", "verify"]

@@ -1,0 +1,27 @@
+"""Compute at compile time what depends on constants only."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+
+# A broadcast constant can be far larger than what it is made of; beyond this it is cheaper to compute than to keep.
+LARGEST_FOLDED_BYTES = 65_536
+
+
+def fold(plan: Plan) -> Plan:
+    """Replace each pure op whose inputs are all constants by its value."""
+
+    def visit(editor: PlanEditor, value: Value, number: int) -> int:  # noqa: ARG001 - the signature of `rebuild`
+        if value.op is None or not value.op.is_pure or value.type.bytes > LARGEST_FOLDED_BYTES:
+            return editor.add(value)
+        constants = [editor.values[operand].constant for operand in value.inputs]
+        if any(constant is None for constant in constants):
+            return editor.add(value)
+        with np.errstate(all="ignore"):
+            result = np.array(value.op.evaluate(*constants), dtype=value.type.dtype, order="C")
+        result.flags.writeable = False
+        return editor.add(Value(value.node, None, (), value.type, result))
+
+    return rebuild(plan, visit)

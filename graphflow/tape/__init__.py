@@ -1,0 +1,1 @@
+"""The tape: instructions in the order in which they run."""

@@ -1,0 +1,10 @@
+"""Machines: the tape machine that compiles a graph, and the Lisp machine that walks it."""
+
+from __future__ import annotations
+
+from graphflow.vm.compiling import compile_graph
+from graphflow.vm.function import function
+from graphflow.vm.lisp_machine import LispMachine
+from graphflow.vm.tape_machine import TapeMachine
+
+__all__ = ["LispMachine", "TapeMachine", "compile_graph", "function"]

@@ -1,0 +1,135 @@
+"""From a graph to a program: what is computed, and what the user may read afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from graphflow.blocks import block_of
+from graphflow.errors import OptionError
+from graphflow.graph import ExprGraph, GraphView, Subgraph, ancestors, check_nodes
+from graphflow.node import Node
+from graphflow.passes import EVALUATION_PIPELINE, PIPELINE, Pass, plan_of, run_passes
+from graphflow.tape.assemble import assemble
+from graphflow.tape.program import Program
+
+Keep = Literal["all"] | Iterable[Node]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a machine was asked for when it was made; recompiling later answers the same request.
+
+    Attributes:
+        graph: the whole graph.
+        roots: what must be computed.
+        keep: nodes whose values must be readable beside those that always are.
+        keep_all: every value is readable, and no storage is used twice.
+        passes: the compiler.
+    """
+
+    graph: ExprGraph
+    roots: tuple[Node, ...]
+    keep: tuple[Node, ...]
+    keep_all: bool
+    passes: tuple[Pass, ...]
+
+
+def request_of(
+    graph: GraphView,
+    outputs: Iterable[Node] | Node | None = None,
+    keep: Keep = (),
+    *,
+    eval_mode: bool = False,
+    passes: Sequence[Pass] | None = None,
+) -> Request:
+    """Check and complete what a user asks for.
+
+    Raises:
+        GraphError, OptionError: outputs or keep are no nodes of this graph.
+    """
+    if not isinstance(graph, GraphView):
+        raise OptionError("a machine needs a graph", got=type(graph).__name__, needs="an ExprGraph or a subgraph")
+    whole = graph.whole
+    if isinstance(keep, str) and keep != "all":
+        raise OptionError(f"keep={keep!r} is not known", needs="'all' or nodes")
+    kept = () if isinstance(keep, str) else (keep,) if isinstance(keep, Node) else tuple(keep)
+    wanted = (outputs,) if isinstance(outputs, Node) else None if outputs is None else tuple(outputs)
+    check_nodes("keep", kept, whole)
+    check_nodes("outputs", wanted or (), whole)
+    if wanted is None:
+        wanted = graph.outputs if isinstance(graph, Subgraph) else _roots(whole)
+    if passes is None:
+        passes = EVALUATION_PIPELINE if eval_mode else PIPELINE
+    return Request(whole, wanted, kept, isinstance(keep, str), tuple(passes))
+
+
+def _roots(graph: ExprGraph) -> tuple[Node, ...]:
+    """What nobody uses, but for leftovers of differentiation, and what must be there whoever uses it."""
+    asked = [node for node in graph.roots if node.gradient_of is None or node.id in graph.results]
+    return (*asked, *graph.reads.values(), *(source for _, source in graph.assignments.values()))
+
+
+def compile_request(request: Request) -> Program:
+    """The program that answers a request as the graph is now."""
+    graph = request.graph
+    needed = ancestors((*request.roots, *request.keep))
+    present = {node.id for node in needed}
+    assignments = tuple(
+        (target, source) for target, source in graph.assignments.values() if {target.id, source.id} <= present
+    )
+    kept = {node.id: node for node in (*request.roots, *request.keep, *(source for _, source in assignments))}
+    for node in needed:
+        is_asked_for = node.name is not None or node.id in graph.reads or node.id in graph.results
+        if request.keep_all or is_asked_for:
+            kept[node.id] = node
+    for number in graph.overrides:
+        # An overridden value is an input now: it is read from where the user put it.
+        kept.pop(number, None)
+    computed = [node for node in kept.values() if node.op is not None]
+    plan = plan_of(
+        (*needed,),
+        computed,
+        overridden=graph.overrides,
+        gradients=_gradient_homes(graph, computed),
+        is_reusing=not request.keep_all,
+    )
+    return assemble(run_passes(plan, request.passes), assignments)
+
+
+def _gradient_homes(graph: ExprGraph, kept: Iterable[Node]) -> dict[int, tuple[int, ...]]:
+    """Gradient node -> the parameters whose gradient it is."""
+    homes: dict[int, tuple[int, ...]] = {}
+    present = {node.id for node in kept}
+    for parameter, gradient in graph.gradients.items():
+        if gradient.id in present and block_of(graph[parameter]) is not None:
+            homes[gradient.id] = (*homes.get(gradient.id, ()), parameter)
+    return homes
+
+
+def compile_graph(
+    graph: GraphView, outputs: Iterable[Node] | Node | None = None, *, keep: Keep = (), eval_mode: bool = False
+) -> Program:
+    """Compile a graph without running it; `print` lists the program.
+
+    Args:
+        graph: a graph or a part of one.
+        outputs: what to compute; by default everything that nobody else in the graph uses.
+        keep: nodes to read afterwards, or "all".
+        eval_mode: dropout and its kind are switched off.
+
+    Raises:
+        GraphError, OptionError: outputs or keep are no nodes of this graph.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x = gf.vector(g, 3, name="x")
+        >>> y = gf.tanh(x * 2.0)
+        >>> len(gf.compile_graph(g))
+        2
+
+    Source: Gorgonia Compile.
+    """
+    return compile_request(request_of(graph, outputs, keep, eval_mode=eval_mode))

@@ -1,0 +1,46 @@
+"""What a machine's nodes hold after a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+from graphflow.errors import ValueNotKept
+from graphflow.graph import ExprGraph
+from graphflow.node import Node
+from graphflow.values import Array
+
+
+@final
+class RunValues:
+    """The kept values of one machine; a node that was computed by several machines holds those of the latest run.
+
+    Attributes:
+        done: how many instructions of the current run are through; what comes later has no value yet.
+    """
+
+    def __init__(self, graph: ExprGraph, arrays: Mapping[int, Array], computed_at: Mapping[int, int]) -> None:
+        self._graph = graph
+        self._arrays = arrays
+        self._computed_at = computed_at
+        self.done = 0
+
+    def hold(self) -> None:
+        """Make the kept nodes read from here, unless they already do."""
+        if self._graph.last_run is not self:
+            for number in self._arrays:
+                self._graph[number].holder = self
+            self._graph.last_run = self
+
+    def read(self, node: Node) -> Array:
+        """A copy of a kept value."""
+        array = self._arrays.get(node.id)
+        if array is None or self._computed_at[node.id] >= self.done:
+            raise ValueNotKept(
+                f"{node} has no value",
+                got="a run that has not come to it" if array is not None else "a run that did not keep it",
+                needs="a run that computes it and keeps it",
+                hint="run the machine to its end, or TapeMachine(g, keep='all')",
+                where=node.origin,
+            )
+        return array.copy()

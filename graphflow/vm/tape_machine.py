@@ -1,0 +1,301 @@
+"""TapeMachine: compiles a graph once and runs it as often as wanted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self, final
+
+import numpy as np
+
+from graphflow.backends import Executable, storage_of
+from graphflow.backends.choice import BackendChoice, choose_backend
+from graphflow.binding import unsafe_let_all
+from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
+from graphflow.graph import GraphView
+from graphflow.node import Node
+from graphflow.tape.program import Instruction, Program
+from graphflow.values import Array
+from graphflow.vm.compiling import Keep, compile_request, request_of
+from graphflow.vm.holding import RunValues
+from graphflow.vm.watching import Logger, Watcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Steps(Protocol):
+    """What `run_over` needs of a solver."""
+
+    def step(self, nodes: Sequence[Node]) -> object: ...
+
+
+@final
+class TapeMachine:
+    """Runs a graph as a linear program.
+
+    Values of inputs belong to their nodes, so several machines over one graph see the same weights. After a run can
+    be read: inputs, named nodes, roots, gradients, nodes given to `read`, and `keep`.
+
+    Args:
+        graph: a graph or a part of one (`graph.subgraph(...)`).
+        outputs: what to compute; by default everything that nobody else in the graph uses.
+        backend: "auto", "numpy" or "native"; `machine.backend` says which was taken and why.
+        keep: further nodes to read after a run, or "all".
+        logger: logs every instruction; a `logging.Logger` or a function of one text.
+        watch: nodes whose values are logged as they are computed.
+        value_format: how numbers are written in logs.
+        watch_nan, watch_inf: stop with a NumericalError at the first NaN or infinity, naming node and line.
+        trace: log and keep everything.
+        eval_mode: dropout and its kind are switched off.
+        seed: of the random nodes; the same seed gives the same numbers, run by run.
+        threads: how many a backend may use for large products; the numpy backend leaves that to its BLAS.
+
+    Raises:
+        OptionError, GraphError: an argument is none of these.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x = gf.vector(g, 2, name="x")
+        >>> y = gf.sum(x * x)
+        >>> with gf.TapeMachine(g) as vm:
+        ...     gf.let(x, [3.0, 4.0])
+        ...     vm.run_all()
+        ...     print(y.value)
+        25.0
+
+    Source: Gorgonia NewTapeMachine.
+    """
+
+    def __init__(  # one keyword for each of Gorgonia's options
+        self,
+        graph: GraphView,
+        *,
+        outputs: Iterable[Node] | Node | None = None,
+        backend: str = "auto",
+        keep: Keep = (),
+        logger: Logger | None = None,
+        watch: Iterable[Node] | Node = (),
+        value_format: str = ".4g",
+        watch_nan: bool = False,
+        watch_inf: bool = False,
+        trace: bool = False,
+        eval_mode: bool = False,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and (not isinstance(threads, int) or threads < 1):
+            raise OptionError("TapeMachine: threads is not usable", got=repr(threads), needs="a whole number of 1 or more")
+        if not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise OptionError("TapeMachine: seed is not usable", got=repr(seed), needs="a whole number of 0 or more")
+        self._backend, self.backend = choose_backend(backend)
+        request = request_of(graph, outputs, "all" if trace else keep, eval_mode=eval_mode)
+        self._graph = request.graph
+        self._watcher = Watcher(
+            self._graph,
+            logger=logger,
+            watch=watch,
+            value_format=value_format,
+            nan=watch_nan,
+            inf=watch_inf,
+            trace=trace,
+        )
+        if self._watcher.watched and not request.keep_all:
+            request = request_of(graph, outputs, (*request.keep, *self._watcher.watched), eval_mode=eval_mode)
+        self._request = request
+        self._seed = int(seed)
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._position = 0
+        self.runs = 0
+        """How many runs have begun; random nodes give new numbers in each. Set it to go on where another left off."""
+        self._prepare()
+
+    backend: BackendChoice
+
+    # --- running ------------------------------------------------------------------------------------------------------
+
+    def run_all(self) -> None:
+        """Run the whole program on the values that are bound now.
+
+        Raises:
+            UnboundError: an input has no value; nothing has run.
+            PositionError: a computed id is out of range; NumericalError: a watch met NaN or infinity.
+            MachineError: the machine is closed or already running, or an instruction failed.
+        """
+        with self._entered():
+            self._begin()
+            if self._watcher.is_active:
+                self._run_watched()
+            else:
+                self._run_fast()
+            self._finish()
+
+    def run_over(self, nodes: Sequence[Node], positions: object, solver: Steps | None = None) -> Array:
+        """Run once for each row of a table of slice positions: rebind, run, step the solver, record the cost.
+
+        Args:
+            nodes: N slice nodes.
+            positions: [rows, N] whole numbers; row r is bound to the nodes before run r.
+            solver: steps the parameters whose gradients this machine computes, after each run.
+
+        Returns:
+            [rows] float64, the cost (the node given to `grad`) of each run.
+
+        Raises:
+            PositionError, ShapeError: a position is out of range (the rows before it have run), or the table's shape is wrong.
+        """
+        cost = self._graph.cost
+        table = np.asarray(positions)
+        if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":  # noqa: PLR2004 - a table
+            raise OptionError(
+                "run_over: this is no table of positions", got=f"{table.dtype}{list(table.shape)}", needs=f"int64[rows, {len(nodes)}]"
+            )
+        if cost is None or cost.id not in self.program.results:
+            raise MachineError("run_over: this machine computes no cost", needs="a call of grad before the machine is made")
+        parameters = tuple(
+            self._graph[number] for number, node in self._graph.gradients.items() if node.id in self.program.results
+        )
+        costs = np.empty(len(table))
+        value = self._executable.array(self.program.results[cost.id])
+        for number, row in enumerate(table):
+            unsafe_let_all(nodes, row)
+            self.run_all()
+            costs[number] = value
+            if solver is not None:
+                solver.step(parameters)
+        return costs
+
+    def step(self) -> Instruction | None:
+        """Run the next instruction and return it; at the end of the program None, and the next call begins anew.
+
+        Values of nodes computed so far can be read. See `run_all` for the errors.
+        """
+        with self._entered():
+            if self._position == 0:
+                self._begin()
+            if self._position == len(self.program):
+                self._position = 0
+                return None
+            instruction = self._run_one(self._position)
+            self._position += 1
+            self._values.done = self._position
+            if self._position == len(self.program):
+                self._assign()
+            return instruction
+
+    def reset(self) -> None:
+        """Begin the next `step` at the first instruction. Values stay readable; `run_all` needs no reset."""
+        with self._entered():
+            self._position = 0
+
+    def close(self) -> None:
+        """Refuse further runs. Values of the last run stay readable."""
+        self._is_closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        if self._is_closed:
+            raise MachineError("the machine is closed", needs="an open machine", hint="make a new TapeMachine")
+        if not self._lock.acquire(blocking=False):
+            raise MachineError("the machine is already running", needs="one run at a time", hint="a machine for each thread")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _prepare(self) -> None:
+        """Compile, and bind the program to the graph's storage as both are now."""
+        self._version = self._graph.version
+        self.program: Program = compile_request(self._request)
+        storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
+        self._executable: Executable = self._backend.compile(self.program, storage)
+        arrays = {number: self._executable.array(operand) for number, operand in self.program.results.items()}
+        self._values = RunValues(self._graph, arrays, self.program.computed_at)
+        self._unbound = [node for node in self.program.inputs if node.op is None and not node.is_bound]
+        self._position = 0
+
+    def _begin(self) -> None:
+        """Look at what has changed since the last run, and make the nodes read from this machine."""
+        if self._version != self._graph.version:
+            self._prepare()
+        if self._unbound:
+            self._unbound = [node for node in self._unbound if not node.is_bound]
+            if self._unbound:
+                node = self._unbound[0]
+                raise UnboundError(
+                    f"{node} has no value", needs="a value before the run", hint=f"gf.let({node.label}, ...)", where=node.origin
+                )
+        self._position = 0
+        self.runs += 1
+        self._values.done = 0
+        self._values.hold()
+        if self._watcher.is_active:
+            self._watcher.inputs(self.program.inputs)
+
+    def _run_fast(self) -> None:
+        try:
+            with np.errstate(all="ignore"):
+                self._executable.run(self.runs)
+        except BaseException as error:
+            self._values.done = max(0, self._executable.position - 1)
+            self._explain(error, self._values.done)
+            raise
+        self._values.done = len(self.program)
+
+    def _run_watched(self) -> None:
+        for number in range(len(self.program)):
+            self._run_one(number)
+            self._values.done = number + 1
+
+    def _run_one(self, number: int) -> Instruction:
+        instruction = self.program.instructions[number]
+        try:
+            with np.errstate(all="ignore"):
+                self._executable.step(number, self.runs)
+        except BaseException as error:
+            self._explain(error, number)
+            raise
+        if self._watcher.is_active:
+            inputs = [self._executable.array(operand) for operand in instruction.inputs]
+            self._watcher.after(number, instruction, inputs, self._executable.array(instruction.output))
+        return instruction
+
+    def _finish(self) -> None:
+        self._position = 0
+        self._assign()
+
+    def _assign(self) -> None:
+        """Carry out each `set_`, with all the sources as they were before the first."""
+        if self.program.assignments:
+            sources = [source.value for _, source in self.program.assignments]
+            for (target, _), value in zip(self.program.assignments, sources, strict=True):
+                assert target.storage is not None  # noqa: S101 - for the type checker: linking has made it
+                target.storage[...] = value
+
+    def _explain(self, error: BaseException, number: int) -> None:
+        """Say which node an instruction's error belongs to; what is not of our family becomes so."""
+        node = self.program.instructions[number].node
+        if isinstance(error, GraphflowError):
+            error.where = error.where or node.origin
+            error.op = error.op or (node.op.name if node.op is not None else None)
+        elif isinstance(error, Exception):
+            raise MachineError(
+                f"instruction {number} failed: {node}",
+                got=f"{type(error).__name__}: {error}",
+                needs="an op whose numpy evaluation accepts these inputs",
+                where=node.origin,
+            ) from error
