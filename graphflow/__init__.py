@@ -41,6 +41,7 @@ from graphflow.errors import (
 )
 from graphflow.graph import ExprGraph, Subgraph, apply
 from graphflow.initializers import (
+    Initializer,
     chrono,
     gaussian_init,
     glorot_n,
@@ -56,10 +57,10 @@ from graphflow.initializers import (
 )
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
-from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub  # noqa: A004 - the field's names
+from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub
 from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, lt, lte, ne, where
 from graphflow.ops.elementary import (
-    abs,  # noqa: A004 - the field's name
+    abs,
     cast,
     exp,
     expm1,
@@ -78,7 +79,7 @@ from graphflow.ops.joining import concat, stack
 from graphflow.ops.linear import matmul, outer, outer_prod
 from graphflow.ops.losses import softmax_cross_entropy
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
-from graphflow.ops.reductions import max, mean, min, sum  # noqa: A004 - the field's names
+from graphflow.ops.reductions import max, mean, min, sum
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax import log_softmax, log_sum_exp, softmax
@@ -112,6 +113,7 @@ __all__ = [
     "GradientError",
     "GraphError",
     "GraphflowError",
+    "Initializer",
     "LispMachine",
     "MachineError",
     "MomentumSolver",
@@ -185,6 +187,7 @@ __all__ = [
     "min",
     "ne",
     "neg",
+    "nn",
     "node_from_any",
     "one_hot",
     "ones",
@@ -222,6 +225,7 @@ __all__ = [
     "unsafe_let_all",
     "values_of",
     "vector",
+    "viz",
     "where",
     "zeroes",
 ]

@@ -13,8 +13,8 @@ from graphflow.errors import DTypeError, GradientError, OpContractError, ShapeEr
 from graphflow.graph import ExprGraph, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, Op
-from graphflow.origin import user_origin
 from graphflow.ops.stability import stable_form
+from graphflow.origin import user_origin
 from graphflow.tensortype import TensorType
 from graphflow.values import Array
 
@@ -51,7 +51,11 @@ def grad(cost: Node, *wrt: Node) -> tuple[Node, ...]:
     check_nodes("grad", (cost, *wrt))
     if cost.shape != ():
         raise GradientError(
-            f"grad: {cost} is no scalar", got=f"shape {cost.shape}", needs="a cost with shape ()", hint=f"gf.sum({cost.label})", where=cost.origin
+            f"grad: {cost} is no scalar",
+            got=f"shape {cost.shape}",
+            needs="a cost with shape ()",
+            hint=f"gf.sum({cost.label})",
+            where=cost.origin,
         )
     if not is_float(cost.dtype):
         raise DTypeError(f"grad: {cost} is not floating", needs="a cost of float32 or float64", where=cost.origin)
@@ -79,12 +83,18 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
     """
     check_nodes("backpropagate", (*outputs, *output_grads, *wrt))
     if not outputs or not wrt:
-        raise GradientError("nothing to differentiate", got=f"{len(outputs)} outputs, {len(wrt)} wrt", needs="at least one of each")
+        raise GradientError(
+            "nothing to differentiate", got=f"{len(outputs)} outputs, {len(wrt)} wrt", needs="at least one of each"
+        )
     if len(outputs) != len(output_grads):
-        raise GradientError("backpropagate: lists differ in length", got=f"{len(outputs)} outputs, {len(output_grads)} gradients")
+        raise GradientError(
+            "backpropagate: lists differ in length", got=f"{len(outputs)} outputs, {len(output_grads)} gradients"
+        )
     for output, gradient in zip(outputs, output_grads, strict=True):
         if output.type != gradient.type:
-            raise ShapeError(f"backpropagate: {gradient} is no gradient of {output}", got=str(gradient.type), needs=str(output.type))
+            raise ShapeError(
+                f"backpropagate: {gradient} is no gradient of {output}", got=str(gradient.type), needs=str(output.type)
+            )
     for node in wrt:
         if not is_float(node.dtype):
             raise DTypeError(f"grad: {node} is not floating", needs="wrt of float32 or float64", where=node.origin)
@@ -184,7 +194,10 @@ def _contributions(node: Node, dy: Node, path: _Path) -> Iterable[tuple[Node, No
         return
     if not isinstance(entries, tuple) or len(entries) != len(node.inputs):
         raise OpContractError(
-            f"{node.op.name}: its gradient is incomplete", got=repr(entries), needs=f"a tuple with {len(node.inputs)} entries", where=node.origin
+            f"{node.op.name}: its gradient is incomplete",
+            got=repr(entries),
+            needs=f"a tuple with {len(node.inputs)} entries",
+            where=node.origin,
         )
     for operand, entry in zip(node.inputs, entries, strict=True):
         if entry is None or operand.id not in path.depends or not is_float(operand.dtype):
@@ -192,7 +205,10 @@ def _contributions(node: Node, dy: Node, path: _Path) -> Iterable[tuple[Node, No
         contribution = entry if isinstance(entry, Node) else entry()
         if contribution.type != operand.type:
             raise OpContractError(
-                f"{node.op.name}: the gradient of {operand} has another type", got=str(contribution.type), needs=str(operand.type), where=node.origin
+                f"{node.op.name}: the gradient of {operand} has another type",
+                got=str(contribution.type),
+                needs=str(operand.type),
+                where=node.origin,
             )
         yield operand, contribution
 
@@ -204,7 +220,9 @@ def _result(node: Node, path: _Path, gradients: dict[int, Node]) -> Node:
         return found
     if node.id not in path.seen:
         raise GradientError(
-            f"grad: the cost does not depend on {node}", needs="a wrt from which the cost was computed", where=node.origin
+            f"grad: the cost does not depend on {node}",
+            needs="a wrt from which the cost was computed",
+            where=node.origin,
         )
     blocking = _blocking(node, path)
     if blocking is not None:

@@ -29,12 +29,13 @@ def as_dtype(dtype: object) -> DType:
         dtype('float32')
     """
     try:
-        found = np.dtype(dtype)  # type: ignore[call-overload]  # any object is tried, on purpose
+        found: DType | None = np.dtype(dtype)  # type: ignore[call-overload]  # any object is tried, on purpose
     except TypeError:
         found = None
     # None means float64 to numpy, which is never what somebody who writes it here means.
     if found not in ALL or dtype is None:
         raise DTypeError(f"unknown dtype {dtype!r}", needs="one of float32, float64, int64, bool")
+    assert found is not None  # noqa: S101 - for the type checker: None is none of the four
     return found
 
 

@@ -4,7 +4,7 @@
     ├── ShapeError        (ValueError)       sizes do not fit
     ├── DTypeError        (TypeError)        kinds of number do not fit
     ├── GraphError        (ValueError)       a node is used where it does not belong: foreign graph, wrong kind of node
-    ├── GradientError     (ValueError)       nothing to differentiate: cost not scalar, wrt not reached, no gradient exists
+    ├── GradientError     (ValueError)       cost not scalar, wrt not reached, no gradient exists
     ├── BindingError      (ValueError)       a value that cannot be bound to this node
     │   └── UnboundError  (RuntimeError)     an input that has no value when the machine runs
     ├── PositionError     (IndexError)       a slice position or an id out of range
@@ -21,6 +21,7 @@ The text always has the same order: what op and what is wrong, what it got, what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from graphflow.origin import Origin, user_origin
@@ -68,13 +69,19 @@ class GraphflowError(Exception):
     def __str__(self) -> str:
         headline, hint = self.headline, self.hint
         if self.operands:
-            headline = headline.format(*self.operands)
-            hint = hint and hint.format(*self.operand_names)
+            headline = _filled(headline, self.operands)
+            hint = hint and _filled(hint, self.operand_names)
         lines = [f"{self.op}: {headline}" if self.op else headline]
         node = f"made at {self.where}" if self.where else None
         rows = (("got", self.got), ("needs", self.needs), ("try", hint), ("node", node), ("line", str(self.raised_at)))
         lines += [f"  {label:<7} {text}" for label, text in rows if text]
         return "\n".join(lines)
+
+
+def _filled(text: str, operands: Sequence[str]) -> str:
+    """The text with operand 0 in place of {0} and so on; other braces are the user's and stay."""
+    numbers = range(min(10, len(operands)))
+    return re.sub(r"\{(\d)\}", lambda found: operands[int(found[1])] if int(found[1]) in numbers else found[0], text)
 
 
 class ShapeError(GraphflowError, ValueError):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import abc
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 
 import numpy as np
 
 from graphflow.dtypes import DType, float32, is_float
-from graphflow.errors import GraphError, GraphflowError, OptionError, RenderError
+from graphflow.errors import GraphError, GraphflowError, OptionError
 from graphflow.node import Node
-from graphflow.op import OPERATORS, Op
+from graphflow.op import Op
 from graphflow.origin import Origin, user_origin
 from graphflow.positions import PositionTable
 from graphflow.tensortype import TensorType
@@ -26,10 +28,9 @@ if TYPE_CHECKING:
 class Drawing:
     """The functions behind `to_dot` and `render`; `graphflow.viz` fills it, since pictures lie above graphs."""
 
-    __slots__ = ("render", "svg", "to_dot")
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        raise RenderError(f"{name} is not available", needs="import graphflow")
+    to_dot: Callable[..., str]
+    render: Callable[..., Path]
+    svg: Callable[..., dict[str, str]]
 
 
 DRAWING: Final = Drawing()
@@ -72,17 +73,15 @@ class GraphView(abc.ABC):
 
     def to_dot(self, **options: Any) -> str:
         """The graph in Graphviz's language; see `graphflow.viz`."""
-        text: str = DRAWING.to_dot(self, **options)
-        return text
+        return DRAWING.to_dot(self, **options)
 
-    def render(self, path: Any, **options: Any) -> Any:
+    def render(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Draw the graph to a file (svg, png or pdf by its ending); see `graphflow.viz`."""
         return DRAWING.render(self, path, **options)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows."""
-        bundle: dict[str, str] = DRAWING.svg(self)
-        return bundle
+        return DRAWING.svg(self)
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -198,11 +197,7 @@ class ExprGraph(GraphView):
                     hint="make all nodes with the same ExprGraph",
                     where=node.origin,
                 )
-        try:
-            output = op.infer(*[node.type for node in inputs])
-        except GraphflowError as error:
-            error.about(op.name, [str(node) for node in inputs], [node.label for node in inputs])
-            raise
+        output = _infer(op, inputs)
         return self._append(op, tuple(inputs), output, name)
 
     def leaf(self, value_type: TensorType, name: str | None) -> Node:
@@ -362,19 +357,58 @@ def apply(op: Op, *operands: object, name: str | None = None) -> Node:
             needs="at least one node",
             hint="gf.constant(g, value)",
         )
-    nodes = [operand if isinstance(operand, Node) else as_node(operand, partner) for operand in operands]
-    return partner.graph.apply(op, nodes, name)
+    if any(not isinstance(operand, Node) for operand in operands):
+        # Whatever the op refuses must leave no constants behind.
+        literals = [operand if isinstance(operand, Node) else literal(operand, partner) for operand in operands]
+        _infer(op, literals)
+        operands = tuple(item if isinstance(item, Node) else constant_like(item, partner) for item in literals)
+    return partner.graph.apply(op, cast("tuple[Node, ...]", operands), name)
 
 
-def as_node(value: object, partner: Node) -> Node:
-    """A constant that goes with `partner`: floats and ints take its dtype where no information of kind is lost."""
+class Literal(NamedTuple):
+    """A plain number or array beside a node, with the type that it will have as a constant."""
+
+    array: Array
+    type: TensorType
+
+
+def literal(value: object, partner: Node) -> Literal:
+    """What a plain value means beside `partner`: floats and ints take its dtype where no kind of number is lost.
+
+    Raises:
+        BindingError: it is not an array of numbers.
+    """
     array = as_array(value, f"the operand beside {partner}")
     dtype = natural_dtype(array)
     if is_float(partner.dtype) and dtype.kind in "fi":
         dtype = partner.dtype
     elif dtype.kind == "f" and not is_float(partner.dtype):
         dtype = float32
-    return partner.graph.constant(array, dtype=dtype)
+    return Literal(array, TensorType(dtype, array.shape))
 
 
-__all__ = ["DRAWING", "OPERATORS", "ExprGraph", "GraphView", "Subgraph", "ancestors", "apply", "as_node", "check_nodes"]
+def constant_like(value: Literal, partner: Node) -> Node:
+    """The constant that a literal stands for."""
+    return partner.graph.constant(value.array, dtype=value.type.dtype)
+
+
+def as_node(value: object, partner: Node) -> Node:
+    """The node itself, or a constant that goes with `partner`."""
+    return value if isinstance(value, Node) else constant_like(literal(value, partner), partner)
+
+
+def _described(operand: Node | Literal) -> tuple[str, str]:
+    """An operand as a message names it, with and without its type."""
+    if isinstance(operand, Node):
+        return str(operand), operand.label
+    return f"a constant: {operand.type}", "the constant"
+
+
+def _infer(op: Op, operands: Sequence[Node | Literal]) -> TensorType:
+    """The output's type; a refusal names the operands."""
+    try:
+        return op.infer(*[operand.type for operand in operands])
+    except GraphflowError as error:
+        described = [_described(operand) for operand in operands]
+        error.about(op.name, [text for text, _ in described], [label for _, label in described])
+        raise

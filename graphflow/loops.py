@@ -78,7 +78,12 @@ class Rows:
 
     @classmethod
     def of(
-        cls, axis: int, function: Callable[..., Scalar], *types: TensorType, narrow: bool = False, dims: int | None = None
+        cls,
+        axis: int,
+        function: Callable[..., Scalar],
+        *types: TensorType,
+        narrow: bool = False,
+        dims: int | None = None,
     ) -> Rows:
         """Trace a function of rows; inputs with fewer axes than `dims` (those of the first input) are narrow."""
         wide = types[0].dims if dims is None else dims
@@ -102,7 +107,9 @@ class Contract:
         return tuple(label for label in self.left if label in self.right and label not in self.out)
 
     def __str__(self) -> str:
-        left, right, out = ("".join(chr(ord("a") + label) for label in labels) for labels in (self.left, self.right, self.out))
+        left, right, out = (
+            "".join(chr(ord("a") + label) for label in labels) for labels in (self.left, self.right, self.out)
+        )
         return f"contract {left},{right}->{out}"
 
 

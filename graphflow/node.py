@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
+from typing import TYPE_CHECKING, NoReturn, Protocol, final
 
 from graphflow.dtypes import DType
 from graphflow.errors import GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
@@ -111,7 +111,7 @@ class Node:
 
     @property
     def is_matrix(self) -> bool:
-        return self.dims == 2  # noqa: PLR2004 - a matrix has two axes
+        return self.dims == 2
 
     @property
     def origin(self) -> Origin:
@@ -174,7 +174,10 @@ class Node:
         if eager is not None:
             return eager.copy()
         raise GradientError(
-            f"{self} has no gradient", needs="a call of grad with respect to it", hint=f"gf.grad(cost, {self.label})", where=self.origin
+            f"{self} has no gradient",
+            needs="a call of grad with respect to it",
+            hint=f"gf.grad(cost, {self.label})",
+            where=self.origin,
         )
 
     # --- operators: each one line that looks up the op's function ----------------------------------------------------
@@ -242,7 +245,7 @@ class Node:
     # Nodes are told apart by identity in sets and dicts, as tensors are in PyTorch.
     __hash__ = object.__hash__
 
-    def __getitem__(self, key: Any) -> Node:
+    def __getitem__(self, key: object) -> Node:
         return OPERATORS.slice_(self, key)
 
     def __iter__(self) -> Iterator[Node]:
@@ -258,11 +261,11 @@ class Node:
         """The transpose: all axes reversed."""
         return OPERATORS.transpose(self)
 
-    def sum(self, axis: Any = None, *, keepdims: bool = False) -> Node:
+    def sum(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
         """The sum along axes; see `graphflow.sum`."""
         return OPERATORS.sum(self, axis, keepdims=keepdims)
 
-    def reshape(self, *shape: Any) -> Node:
+    def reshape(self, *shape: int | tuple[int, ...]) -> Node:
         """The same elements under another shape; see `graphflow.reshape`."""
         return OPERATORS.reshape(self, shape[0] if len(shape) == 1 else shape)
 
@@ -270,7 +273,7 @@ class Node:
         """The same numbers in another dtype; see `graphflow.cast`."""
         return OPERATORS.cast(self, dtype)
 
-    # --- what Python would otherwise do silently and wrongly -----------------------------------------------------------
+    # --- what Python would otherwise do silently and wrongly -------------------------------------------------------
 
     def __bool__(self) -> NoReturn:
         raise GraphError(

@@ -24,8 +24,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
-
-
 from graphflow.errors import GraphflowError, OpContractError, PositionError, ShapeError
 from graphflow.loops import Call, Loop
 from graphflow.tensortype import TensorType
@@ -45,7 +43,7 @@ class NotDifferentiable:
 NOT_DIFFERENTIABLE: Final = NotDifferentiable()
 
 # What `gradient` returns. Text, because Node comes later than this module.
-GradientEntry: TypeAlias = "Node | None | Callable[[], Node]"
+GradientEntry: TypeAlias = "Node | Callable[[], Node] | None"
 Gradient: TypeAlias = "tuple[GradientEntry, ...] | NotDifferentiable"
 
 
@@ -95,12 +93,17 @@ REQUIRED = ("symbol", "infer", "evaluate", "gradient")
 
 
 class Op(abc.ABC):
-    """An operation; subclass it as a frozen dataclass."""
+    """An operation; subclass it as a frozen dataclass.
+
+    The signatures here are open (`*types`, `**unused`), so that each op can name its operands.
+    """
 
     symbol: ClassVar[str]
     overwrites: ClassVar[tuple[int, ...]] = ()
     rebindable: ClassVar[tuple[str, ...]] = ()
     is_random: ClassVar[bool] = False
+    stream: int
+    """Of a random op: the stream it draws from, which tells one random node from the next. Others have none."""
     samples: ClassVar[Callable[[], Iterable[Sample]]] = staticmethod(tuple)
     bad_samples: ClassVar[Callable[[], Iterable[BadSample]]] = staticmethod(tuple)
 
@@ -136,26 +139,26 @@ class Op(abc.ABC):
         return self.slot is None and not self.is_random
 
     @abc.abstractmethod
-    def infer(self, *types: TensorType) -> TensorType:
+    def infer(self, *types: Any, **unused: Any) -> TensorType:
         """The output's type."""
 
     @abc.abstractmethod
-    def evaluate(self, *arrays: Any) -> Array:
+    def evaluate(self, *arrays: Any, **unused: Any) -> Array:
         """The output by numpy."""
 
     @abc.abstractmethod
-    def gradient(self, dy: Node, y: Node, *inputs: Node) -> Gradient:
-        """The gradient of each input, given that of the output."""
+    def gradient(self, *nodes: Any, **unused: Any) -> Gradient:
+        """The gradient of each input, from (dy, y, *inputs): the output's gradient, the output, the inputs."""
 
-    def lower(self, *types: TensorType) -> Loop:  # noqa: ARG002 - a loop form may depend on the types; this one does not
+    def lower(self, *types: Any, **unused: Any) -> Loop:
         """The loop form that computes the output."""
         return Call(self.name, self.evaluate)
 
-    def evaluation(self, inputs: Sequence[E], build: Builder[E]) -> E | None:  # noqa: ARG002 - the default has none
+    def evaluation(self, inputs: Sequence[E], build: Builder[E]) -> E | None:
         """What stands for this op in evaluation mode."""
         return None
 
-    def positions(self, request: object, *types: TensorType) -> tuple[int, ...]:  # noqa: ARG002 - the default refuses all
+    def positions(self, request: object, *types: TensorType) -> tuple[int, ...]:
         """The run-time data that a rebinding request means, checked.
 
         Raises:
@@ -163,7 +166,7 @@ class Op(abc.ABC):
         """
         raise PositionError(f"{self.name} has no position to rebind", got=f"{request!r}", needs="a slice node")
 
-    def limits(self, *types: TensorType) -> tuple[int, ...]:  # noqa: ARG002 - the default has no run-time data
+    def limits(self, *types: TensorType) -> tuple[int, ...]:
         """The largest value that each cell of the run-time data may hold."""
         return ()
 
@@ -171,15 +174,26 @@ class Op(abc.ABC):
 class Operators:
     """The functions behind a node's operators. The op files fill it; it cuts the knot between Node and the ops."""
 
-    __slots__ = (
-        "abs", "add", "cast", "eq", "ge", "gt", "hadamard_div", "hadamard_prod", "le", "lt", "matmul", "ne", "neg", "pow",
-        "reshape", "slice_", "sub", "sum", "total", "transpose",
-    )  # fmt: skip
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        raise OpContractError(f"the operator {name!r} is not defined", needs="import graphflow")
+    abs: Callable[..., Node]
+    add: Callable[..., Node]
+    cast: Callable[..., Node]
+    eq: Callable[..., Node]
+    ge: Callable[..., Node]
+    gt: Callable[..., Node]
+    hadamard_div: Callable[..., Node]
+    hadamard_prod: Callable[..., Node]
+    le: Callable[..., Node]
+    lt: Callable[..., Node]
+    matmul: Callable[..., Node]
+    ne: Callable[..., Node]
+    neg: Callable[..., Node]
+    pow: Callable[..., Node]
+    reshape: Callable[..., Node]
+    slice_: Callable[..., Node]
+    sub: Callable[..., Node]
+    sum: Callable[..., Node]
+    total: Callable[..., Node]
+    transpose: Callable[..., Node]
 
 
 OPERATORS: Final = Operators()
-
-

@@ -53,7 +53,7 @@ class ScalarProgram:
             for operand in step.operands:
                 uses[operand] += 1
         texts = [f"x{i}" if len(self.inputs) > 1 else "x" for i in range(len(self.inputs))]
-        lines = []
+        lines: list[str] = []
         for index, step in enumerate(self.steps, start=len(self.inputs)):
             text = _text(step, [texts[operand] for operand in step.operands])
             if uses[index] > 1 and step.primitive != "constant":
@@ -205,7 +205,7 @@ class Scalar:
 
     def where(self, chosen: Scalar, otherwise: Scalar | float) -> Scalar:
         """`chosen` where this condition holds, `otherwise` elsewhere."""
-        return self.tracer.add("where", self, chosen, chosen._other(otherwise), dtype=chosen.dtype)  # noqa: SLF001 - same class
+        return self.tracer.add("where", self, chosen, chosen._other(otherwise), dtype=chosen.dtype)
 
     def row_max(self) -> Scalar:
         return self._unary("row_max")

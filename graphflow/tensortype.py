@@ -49,8 +49,7 @@ def as_shape(shape: int | Iterable[int]) -> Shape:
         ShapeError: a size is negative, is no whole number, or the whole is too large to exist.
     """
     try:
-        sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-        sizes = tuple(operator.index(size) for size in sizes)
+        sizes = tuple(operator.index(size) for size in (shape if isinstance(shape, Iterable) else (shape,)))
     except TypeError:
         raise ShapeError(f"{shape!r} is no shape", needs="whole numbers, such as (2, 3)") from None
     if any(size < 0 for size in sizes):
@@ -84,7 +83,7 @@ def as_axes(axes: int | Iterable[int] | None, dims: int) -> tuple[int, ...]:
     if axes is None:
         return tuple(range(dims))
     try:
-        named = (axes,) if isinstance(axes, int) else tuple(axes)
+        named = tuple(axes) if isinstance(axes, Iterable) else (operator.index(axes),)
     except TypeError:
         raise ShapeError(f"{axes!r} are no axes", needs="a whole number or several, or None for all") from None
     found = sorted(as_axis(axis, dims) for axis in named)
@@ -99,7 +98,7 @@ def broadcast_shapes(*types: TensorType) -> Shape:
     Raises:
         ShapeError: two sizes differ and neither is 1.
     """
-    if len(types) == 2 and types[0].shape == types[1].shape:  # noqa: PLR2004 - by far the most frequent case
+    if len(types) == 2 and types[0].shape == types[1].shape:
         return types[0].shape
     dims = max((value.dims for value in types), default=0)
     result = [1] * dims
@@ -147,6 +146,10 @@ def float_dtype(*types: TensorType) -> DType:
     dtype = same_dtype(*types)
     if not is_float(dtype):
         raise DTypeError(
-            "not defined for {0}", got=str(dtype), needs="float32 or float64", hint="gf.cast({0}, 'float32')", operands=types
+            "not defined for {0}",
+            got=str(dtype),
+            needs="float32 or float64",
+            hint="gf.cast({0}, 'float32')",
+            operands=types,
         )
     return dtype

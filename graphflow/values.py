@@ -49,8 +49,8 @@ def fit(value: object, wanted: TensorType, what: str) -> Array:
         what: the node's description for the message.
 
     Raises:
-        ShapeError: another shape; DTypeError: a conversion that would lose the kind of number; BindingError: no numbers,
-        or a finite number that becomes infinite in the narrower dtype.
+        ShapeError: another shape; DTypeError: a conversion that would lose the kind of number; BindingError: no
+        numbers, or a finite number that becomes infinite in the narrower dtype.
     """
     array = as_array(value, what)
     if array.shape != wanted.shape:
@@ -67,7 +67,11 @@ def fit(value: object, wanted: TensorType, what: str) -> Array:
     with np.errstate(over="ignore"):
         converted = array.astype(wanted.dtype)
     if wanted.dtype.kind == "f" and not np.array_equal(np.isinf(converted), np.isinf(array)):
-        raise BindingError(f"cannot bind a value to {what}", got="a number too large", needs=f"numbers within {wanted.dtype}")
+        raise BindingError(
+            f"cannot bind a value to {what}", got="a number too large", needs=f"numbers within {wanted.dtype}"
+        )
     if wanted.dtype.kind == "i" and array.dtype.kind == "u" and (converted < 0).any():
-        raise BindingError(f"cannot bind a value to {what}", got="a number too large", needs=f"numbers within {wanted.dtype}")
+        raise BindingError(
+            f"cannot bind a value to {what}", got="a number too large", needs=f"numbers within {wanted.dtype}"
+        )
     return converted

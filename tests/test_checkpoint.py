@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import graphflow as gf
 from graphflow import checkpoint, checkpoint_document
 from graphflow.binding import let
 from graphflow.checkpoint import load_checkpoint, save_checkpoint
@@ -127,6 +128,46 @@ def test_the_state_of_the_solver_comes_back_as_a_copy_of_its_own(path):
     again = CountingSolver()
     found.restore([], again)
     assert again.cache[0].tolist() == [0.0, 1.0, 2.0, 3.0]
+
+
+def trained(solver, seed):
+    """A small regression, and a function that takes some steps of it."""
+    graph = gf.ExprGraph(seed=seed)
+    x = gf.matrix(graph, (5, 3), name="x", init=gf.gaussian_init(0.0, 1.0))
+    w = gf.vector(graph, 3, name="w", init=gf.gaussian_init(0.0, 1.0))
+    b = gf.scalar(graph, name="b", value=0.5)
+    cost = gf.sum(gf.square(gf.tanh(x @ w) - b))
+    gf.grad(cost, w, b)
+    machine = gf.TapeMachine(graph)
+
+    def train(steps):
+        for _ in range(steps):
+            machine.run_all()
+            solver.step([w, b])
+
+    return [x, w, b], train
+
+
+SOLVERS = [each for each in vars(gf).values() if isinstance(each, type) and each.__name__.endswith("Solver")]
+
+
+@pytest.mark.parametrize("kind", SOLVERS)
+def test_a_resumed_run_goes_on_bit_for_bit(path, kind):
+    solver = kind()
+    nodes, train = trained(solver, seed=1)
+    train(5)
+    save_checkpoint(path, nodes, solver=solver)
+    train(5)
+    resumed = kind()
+    others, train_on = trained(resumed, seed=2)
+    assert bits(others) != bits(nodes)
+    load_checkpoint(path).restore(others, resumed)
+    train_on(5)
+    assert bits(others) == bits(nodes)
+
+
+def test_every_solver_was_tried():
+    assert len(SOLVERS) >= 7
 
 
 def test_a_checkpoint_is_inert(path):
@@ -332,6 +373,29 @@ def test_a_state_that_the_solver_refuses_changes_nothing(path, error):
     solver.error = error
     before = repr(snapshot(nodes, solver))
     with pytest.raises(CheckpointError, match="a state that Refusing refuses: .*learn_rate 0.1 was saved"):
+        load_checkpoint(path).restore(nodes, solver)
+    assert repr(snapshot(nodes, solver)) == before
+
+
+class WritingInPlace(CountingSolver):
+    """Shows its arrays themselves and loads into them."""
+
+    def load_state_dict(self, state):
+        for mine, saved in zip(self.cache, state["cache"], strict=True):
+            mine[...] = saved
+
+
+def test_a_solver_that_loads_in_place_is_put_back_too(path, monkeypatch):
+    save_checkpoint(path, small_model(), solver=WritingInPlace(3, [np.zeros(2)]))
+    nodes, solver = small_model(2.0), WritingInPlace(1, [np.ones(2)])
+    before = repr(snapshot(nodes, solver))
+
+    def failing_let(node, value):
+        assert solver.cache[0].tolist() == [0.0, 0.0]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "let", failing_let)
+    with pytest.raises(KeyboardInterrupt):
         load_checkpoint(path).restore(nodes, solver)
     assert repr(snapshot(nodes, solver)) == before
 

@@ -1,6 +1,6 @@
 """Backends run programs. A backend knows the loop forms and no op.
 
-    numpy    the reference: one numpy call or a few for each instruction, into buffers made once
+numpy    the reference: one numpy call or a few for each instruction, into buffers made once
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ def storage_of(program: Program, positions: PositionTable, seed: int, overrides:
     for instruction in program.instructions:
         place = instruction.output.place
         if place.kind == "gradient" and graph is not None:
-            block = next(block for block in graph.blocks if place.index in block.spans)
-            start, stop = block.spans[place.index]
-            gradients[place.index] = block.gradients[start:stop].reshape(place.base)
+            block = next(block for block in graph.blocks if place.key in block.spans)
+            start, stop = block.spans[place.key]
+            gradients[place.key] = block.gradients[start:stop].reshape(place.base)
     return Storage(inputs, gradients, positions, seed)
 
 

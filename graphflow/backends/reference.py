@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial, singledispatch
-from typing import final
+from operator import length_hint
+from typing import Any, final
 
 import numpy as np
 
@@ -57,6 +58,7 @@ class ReferenceExecutable(Executable):
         self._storage = storage
         self._constants = program.constants
         self._arena = _aligned_bytes(program.arena_bytes)
+        self._arrays: dict[int, Array] = {}
         self.registers = Registers()
         self.run_number = 0
         self._steps = [self._link(instruction) for instruction in program.instructions]
@@ -69,7 +71,7 @@ class ReferenceExecutable(Executable):
                 step()
         finally:
             # What is left tells how far it came, at no cost in the loop.
-            self.position = len(self._steps) - waiting.__length_hint__()
+            self.position = len(self._steps) - length_hint(waiting)
 
     def step(self, position: int, number: int) -> None:
         self.run_number = number
@@ -77,19 +79,25 @@ class ReferenceExecutable(Executable):
         self.position = position + 1
 
     def array(self, operand: Operand) -> Array:
+        # The program keeps its operands alive and hands out the same ones again, so identity is a safe, cheap key.
+        known = self._arrays.get(id(operand))
+        if known is None:
+            known = self._arrays[id(operand)] = self._make_array(operand)
+        return known
+
+    def _make_array(self, operand: Operand) -> Array:
         place, dtype = operand.place, operand.type.dtype
-        if place.kind == "arena":
-            size = int(np.prod(place.base, dtype=np.int64)) * dtype.itemsize
-            base = self._arena[place.index : place.index + size].view(dtype)
-        elif place.kind == "constant":
-            base = self._constants[place.index].reshape(-1)
-        else:
-            home = self._storage.inputs if place.kind == "input" else self._storage.gradients
-            base = home[place.index].reshape(-1)
         if operand.type.size == 0:
             return np.empty(operand.type.shape, dtype)
-        strides = tuple(stride * dtype.itemsize for stride in place.strides)
-        return np.lib.stride_tricks.as_strided(base[place.offset :], operand.type.shape, strides)
+        offset = place.offset * dtype.itemsize
+        if place.kind == "arena":
+            base, offset = self._arena, offset + place.key
+        elif place.kind == "constant":
+            base = self._constants[place.key]
+        else:
+            base = (self._storage.inputs if place.kind == "input" else self._storage.gradients)[place.key]
+        strides = [stride * dtype.itemsize for stride in place.strides]
+        return np.ndarray(operand.type.shape, dtype, base, offset, strides)
 
     def cells(self) -> Array:
         """The position table as it is now; it may have been replaced since the last run."""
@@ -122,7 +130,7 @@ def _aligned_bytes(size: int) -> Array:
 
 
 @singledispatch
-def _actions(loop: Loop, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+def _actions(loop: Loop, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
     message = f"the numpy backend does not know the loop {loop}"
     raise AssertionError(message)
 
@@ -218,11 +226,11 @@ def _moving_slice(
 ) -> Action:
     """The frequent case: one position along one axis, the others whole and in their order."""
     slot = view.slots[axis]
-    before = (slice(None),) * axis
+    before: tuple[Any, ...] = (slice(None),) * axis
     if axis not in view.axes:
 
         def pick() -> None:
-            use(source[(*before, executable.cells()[slot], ...)])
+            use(source[(*before, int(executable.cells()[slot]), ...)])
 
         return pick
     extent = view.shape[view.axes.index(axis)]

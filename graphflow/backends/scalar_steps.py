@@ -97,6 +97,7 @@ def _step_actions(
         fold = np.maximum if step.primitive == "row_max" else np.add
         return [partial(fold.reduce, sources[0], axis=axis, out=target, keepdims=True)]
     if step.primitive == "pick":
+        assert axis is not None  # noqa: S101 - for the type checker: only programs over rows pick
         return [partial(_pick, sources[0], sources[1], axis, target)]
     if step.primitive == "column":
         assert axis is not None  # noqa: S101 - for the type checker: only programs over rows have columns

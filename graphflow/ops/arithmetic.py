@@ -32,7 +32,9 @@ class Arithmetic(Op, abstract=True):
     def infer(self, *types: TensorType) -> TensorType:
         dtype = same_dtype(*types)
         if dtype == bool_:
-            raise DTypeError("not defined for {0}", got="bool", needs="numbers", hint="gf.cast({0}, 'float32')", operands=types)
+            raise DTypeError(
+                "not defined for {0}", got="bool", needs="numbers", hint="gf.cast({0}, 'float32')", operands=types
+            )
         return TensorType(dtype, broadcast_shapes(*types))
 
     def scalar(self, x: Scalar, y: Scalar) -> Scalar:
@@ -211,7 +213,8 @@ def add(x: object, y: object) -> Node:
     """x + y with numpy broadcasting.
 
     Args:
-        x, y: nodes, or a node and a number or array; one dtype.
+        x: a node, or a number or array beside a node.
+        y: likewise, of the same dtype.
 
     Raises:
         ShapeError: the shapes do not broadcast. DTypeError: two dtypes, or bool.
@@ -242,7 +245,7 @@ def hadamard_div(x: object, y: object) -> Node:
     return apply(HadamardDiv(), x, y)
 
 
-def pow(x: object, y: object) -> Node:  # noqa: A001 - the field's name for it
+def pow(x: object, y: object) -> Node:
     """x ** y, element by element, with numpy broadcasting; floats only.
 
     The gradient with respect to y is not a number where x is negative, as the power is not real around there.

@@ -16,7 +16,7 @@ from graphflow.op import BadSample, Gradient, Op, Sample
 from graphflow.ops.sampling import f32, f64, numbers
 from graphflow.ops.shape import naming
 from graphflow.ops.slicing import part_of
-from graphflow.tensortype import Shape, TensorType, as_axis, same_dtype
+from graphflow.tensortype import TensorType, as_axis, same_dtype
 from graphflow.values import Array
 
 
@@ -32,10 +32,13 @@ class Concat(Op):
         first = types[0]
         if not 0 <= self.axis < first.dims:
             raise ShapeError(f"cannot join along axis {self.axis}", got=f"{first}, which has no such axis")
-        around = _without(first, self.axis)
-        for value in types[1:]:
-            if value.dims != first.dims or _without(value, self.axis) != around:
-                raise _misfit(first, value, f"the same sizes along all axes but {self.axis}")
+        needs = f"the same sizes along all axes but {self.axis}"
+        for place, value in enumerate(types):
+            if value.dims != first.dims:
+                raise _misfit(types, place, f"{first.dims} and {value.dims} axes", needs)
+            for axis, (size, own) in enumerate(zip(first.shape, value.shape, strict=True)):
+                if size != own and axis != self.axis:
+                    raise _misfit(types, place, f"sizes {size} and {own} along axis {axis}", needs)
         size = sum(value.shape[self.axis] for value in types)
         return TensorType(dtype, (*first.shape[: self.axis], size, *first.shape[self.axis + 1 :]))
 
@@ -80,9 +83,9 @@ class Stack(Op):
         first = types[0]
         if not 0 <= self.axis <= first.dims:
             raise ShapeError(f"cannot stack along a new axis {self.axis}", got=f"{first}, which cannot have it")
-        for value in types[1:]:
+        for place, value in enumerate(types):
             if value != first:
-                raise _misfit(first, value, "one shape")
+                raise _misfit(types, place, f"shapes {first.shape} and {value.shape}", "one shape")
         return TensorType(dtype, (*first.shape[: self.axis], len(types), *first.shape[self.axis :]))
 
     def evaluate(self, *arrays: Array) -> Array:
@@ -187,11 +190,6 @@ def _joined_dtype(*types: TensorType) -> DType:
     return same_dtype(*types)
 
 
-def _without(value: TensorType, axis: int) -> Shape:
-    """The sizes along all other axes."""
-    return value.shape[:axis] + value.shape[axis + 1 :]
-
-
-def _misfit(first: TensorType, other: TensorType, needs: str) -> ShapeError:
-    headline = f"cannot join a node of shape {first.shape} and one of shape {other.shape}"
-    return ShapeError(headline, got=f"{first} and {other}", needs=needs)
+def _misfit(types: Sequence[TensorType], place: int, got: str, needs: str) -> ShapeError:
+    """The first operand and the one at `place` do not go together."""
+    return ShapeError(f"cannot join {{0}} and {{{place}}}", got=got, needs=needs, operands=types)

@@ -78,7 +78,7 @@ class MatMul(Op):
         return lambda: self._left_gradient(dy, left, right), lambda: self._right_gradient(dy, left, right)
 
     def _left_gradient(self, dy: Node, left: Node, right: Node) -> Node:
-        dy, rows, columns = _as_matrices(dy, left, right)
+        dy, rows, columns = self._as_matrices(dy, left, right)
         if self.transpose_left:
             found = apply(MatMul(self.transpose_right, transpose_right=True), columns, dy)
         else:
@@ -86,16 +86,24 @@ class MatMul(Op):
         return reshape(sum_to(found, rows), left.shape)
 
     def _right_gradient(self, dy: Node, left: Node, right: Node) -> Node:
-        dy, rows, columns = _as_matrices(dy, left, right)
-        if columns.dims == 2 and not self.transpose_left:
-            # One matrix serves the whole batch: the batch becomes more rows, and no gradient per member is ever stored.
-            rows = reshape(rows, (math.prod(rows.shape[:-1]), rows.shape[-1]))
-            dy = reshape(dy, (math.prod(dy.shape[:-1]), dy.shape[-1]))
+        dy, rows, columns = self._as_matrices(dy, left, right)
         if self.transpose_right:
             found = apply(MatMul(transpose_left=True, transpose_right=self.transpose_left), dy, rows)
         else:
             found = apply(MatMul(transpose_left=not self.transpose_left), rows, dy)
         return reshape(sum_to(found, columns), right.shape)
+
+    def _as_matrices(self, dy: Node, left: Node, right: Node) -> tuple[Node, Node, Node]:
+        """The output's gradient and both operands, a vector being a matrix of one row or one column."""
+        if left.dims == 1:
+            return expand_dims(dy, -2), expand_dims(left, 0), right
+        if right.dims == 1:
+            dy, right = expand_dims(dy, -1), expand_dims(right, 1)
+        if right.dims == 2 and not self.transpose_left:
+            # One matrix serves the whole batch: the batch is only more rows, and no gradient per member is ever stored.
+            left = reshape(left, (math.prod(left.shape[:-1]), left.shape[-1]))
+            dy = reshape(dy, (math.prod(dy.shape[:-1]), dy.shape[-1]))
+        return dy, left, right
 
     def lower(self, left: TensorType, right: TensorType) -> Contract:
         batch = max(left.dims, right.dims, 2) - 2
@@ -240,15 +248,6 @@ def _number_dtype(*types: TensorType) -> DType:
 def _exchanged(shape: Shape, is_transposed: bool) -> Shape:
     """The shape of an operand as the product reads it."""
     return (*shape[:-2], shape[-1], shape[-2]) if is_transposed else shape
-
-
-def _as_matrices(dy: Node, left: Node, right: Node) -> tuple[Node, Node, Node]:
-    """The output's gradient and both operands, a vector beside a batch being a matrix of one row or one column."""
-    if left.dims == 1:
-        return expand_dims(dy, -2), expand_dims(left, 0), right
-    if right.dims == 1:
-        return expand_dims(dy, -1), left, expand_dims(right, 1)
-    return dy, left, right
 
 
 def _inner_misfit(left: TensorType, right: TensorType, left_size: int, right_size: int) -> ShapeError:

@@ -46,7 +46,8 @@ class SoftmaxCrossEntropy(Op):
         check_ids(ids, logits.shape[-1], self.name)
         below = logits - logits.max(-1, keepdims=True)
         target = np.take_along_axis(below, np.expand_dims(ids, -1), -1)
-        return np.squeeze(np.log(np.exp(below).sum(-1, keepdims=True)) - target, -1)
+        losses: Array = np.log(np.sum(np.exp(below), -1)) - np.squeeze(target, -1)
+        return losses
 
     def gradient(self, dy: Node, y: Node, logits: Node, ids: Node) -> Gradient:
         return lambda: apply(SoftmaxCrossEntropyGradient(), logits, ids, dy), None
@@ -78,42 +79,44 @@ class SoftmaxCrossEntropy(Op):
 
 @dataclass(frozen=True)
 class SoftmaxCrossEntropyGradient(Op):
-    """(softmax(x) - one_hot(id)) * dy, where dy has one number for each row."""
+    """(softmax(x) - one_hot(id)) * dloss, where dloss has one number for each row."""
 
     symbol = "softmax_cross_entropy_gradient"
     overwrites = (0,)
 
-    def infer(self, logits: TensorType, ids: TensorType, dy: TensorType) -> TensorType:
+    def infer(self, logits: TensorType, ids: TensorType, dloss: TensorType) -> TensorType:
         loss = SoftmaxCrossEntropy().infer(logits, ids)
-        if dy != loss:
-            error = ShapeError if dy.shape != loss.shape else DTypeError
-            raise error("{2} is no gradient of the loss", got=str(dy), needs=str(loss), operands=[logits, ids, dy])
+        if dloss != loss:
+            error = ShapeError if dloss.shape != loss.shape else DTypeError
+            operands = (logits, ids, dloss)
+            raise error("{2} is no gradient of the loss", got=str(dloss), needs=str(loss), operands=operands)
         return logits
 
-    def evaluate(self, logits: Array, ids: Array, dy: Array) -> Array:
+    def evaluate(self, logits: Array, ids: Array, dloss: Array) -> Array:
         check_ids(ids, logits.shape[-1], self.name)
         exponentials = np.exp(logits - logits.max(-1, keepdims=True))
         one_hot = np.expand_dims(ids, -1) == np.arange(logits.shape[-1])
-        return (exponentials / exponentials.sum(-1, keepdims=True) - one_hot) * np.expand_dims(dy, -1)
+        result: Array = (exponentials / exponentials.sum(-1, keepdims=True) - one_hot) * np.expand_dims(dloss, -1)
+        return result
 
-    def gradient(self, du: Node, u: Node, logits: Node, ids: Node, dy: Node) -> Gradient:
+    def gradient(self, dy: Node, y: Node, logits: Node, ids: Node, dloss: Node) -> Gradient:
         def gradient_of_logits() -> Node:
-            scaled = du * reshape(dy, (*dy.shape, 1))
+            scaled = dy * reshape(dloss, (*dloss.shape, 1))
             return apply(SoftmaxGradient(logits.dims - 1), apply(Softmax(logits.dims - 1), logits), scaled)
 
-        def gradient_of_dy() -> Node:
-            ones = broadcast_to(dy.graph.constant(1.0, dtype=dy.dtype), dy.shape)
-            return sum_along(du * apply(SoftmaxCrossEntropyGradient(), logits, ids, ones), -1)
+        def gradient_of_dloss() -> Node:
+            ones = broadcast_to(dloss.graph.constant(1.0, dtype=dloss.dtype), dloss.shape)
+            return sum_along(dy * apply(SoftmaxCrossEntropyGradient(), logits, ids, ones), -1)
 
-        return gradient_of_logits, None, gradient_of_dy
+        return gradient_of_logits, None, gradient_of_dloss
 
-    def lower(self, logits: TensorType, ids: TensorType, dy: TensorType) -> Rows:
-        def row(x: Scalar, target: Scalar, dy: Scalar) -> Scalar:
+    def lower(self, logits: TensorType, ids: TensorType, dloss: TensorType) -> Rows:
+        def row(x: Scalar, target: Scalar, dloss: Scalar) -> Scalar:
             exponential = (x - x.row_max()).exp()
             is_target = (x.column() == target).cast(x.dtype)
-            return (exponential / exponential.row_sum() - is_target) * dy
+            return (exponential / exponential.row_sum() - is_target) * dloss
 
-        return Rows.of(logits.dims - 1, row, logits, ids, dy)
+        return Rows.of(logits.dims - 1, row, logits, ids, dloss)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:

@@ -27,7 +27,6 @@ from graphflow.tensortype import Shape, TensorType
 from graphflow.values import Array, as_array
 
 KINDS = "whole numbers, ranges, S(...), None and ..., or int64 ids as the only key"
-WHOLE_AXIS = (slice(None), slice(None, None, 1))
 
 
 class AxisSlice(NamedTuple):
@@ -277,7 +276,7 @@ def _read_key(x: Node, key: object) -> tuple[tuple[AxisSlice, ...], tuple[int, .
             axes.append(AxisSlice(axis, 1, 1, dropped=True))
             starts.append(_position(part, axis, x))
         else:
-            if part not in WHOLE_AXIS:
+            if not _is_whole(part):
                 positions = _clipped(part, x.shape[axis])
                 axes.append(AxisSlice(axis, len(positions), positions.step))
                 starts.append(max(positions.start, 0) if len(positions) == 0 else positions.start)
@@ -305,6 +304,13 @@ def _spread(x: Node, key: tuple[object, ...]) -> list[object]:
     if ellipses:
         parts[ellipses[0] : ellipses[0] + 1] = [slice(None)] * (x.dims - taken)
     return parts
+
+
+def _is_whole(part: object) -> bool:
+    """Whether it is `:`. Identity comes first, as bounds may be anything, and == between nodes adds nodes."""
+    if not isinstance(part, slice) or part.start is not None or part.stop is not None:
+        return False
+    return part.step is None or (isinstance(part.step, int) and part.step == 1)
 
 
 def _position(part: object, axis: int, x: TensorType | Node) -> int:
@@ -375,11 +381,11 @@ def _for_each_cut(request: tuple[object, ...], cuts: Sequence[AxisSlice], x: Ten
     if len(request) == len(cuts) and all(part is not None and part is not Ellipsis for part in request):
         return request
     parts = list(request)
-    if parts.count(Ellipsis) == 1:
-        place = parts.index(Ellipsis)
-        parts[place : place + 1] = [None] * (x.dims - len(parts) + 1)
+    ellipses = [place for place, part in enumerate(parts) if part is Ellipsis]
+    if len(ellipses) == 1:
+        parts[ellipses[0] : ellipses[0] + 1] = [None] * (x.dims - len(parts) + 1)
     cut_axes = {cut.axis for cut in cuts}
-    is_whole = [part is None or part in WHOLE_AXIS for part in parts]
+    is_whole = [part is None or _is_whole(part) for part in parts]
     if len(parts) != x.dims or any(whole == (axis in cut_axes) for axis, whole in enumerate(is_whole)):
         return request
     return tuple(part for part, whole in zip(parts, is_whole, strict=True) if not whole)

@@ -58,13 +58,13 @@ class AlongAxis(Op, abstract=True):
 
 
 class AlongAxisGradient(AlongAxis, abstract=True):
-    """What the adjoints here share: the result y of the forward op, and dy of the same shape."""
+    """What the adjoints here share: two inputs, the forward op's result and the gradient of it, of one shape."""
 
     overwrites = (0, 1)
 
     @classmethod
     def samples(cls) -> Iterable[Sample]:
-        # These are functions of any y, so plain numbers of the size of probabilities and their logarithms will do.
+        # These are functions of any numbers, not of probabilities and their logarithms alone.
         yield Sample(cls(0), (numbers(5, low=-1.0, high=1.0), numbers(5, seed=1)))
         yield Sample(cls(1), (numbers(3, 4, low=-1.0, high=1.0), numbers(3, 4, seed=1)))
         yield Sample(cls(1), (numbers(2, 3, 2, low=-1.0, high=1.0), numbers(2, 3, 2, seed=1)))
@@ -84,7 +84,8 @@ class Softmax(AlongAxis):
 
     def evaluate(self, x: Array) -> Array:
         exponentials = np.exp(x - _largest(x, self.axis))
-        return exponentials / exponentials.sum(self.axis, keepdims=True)
+        result: Array = exponentials / exponentials.sum(self.axis, keepdims=True)
+        return result
 
     def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
         return (lambda: apply(SoftmaxGradient(self.axis), y, dy),)
@@ -102,23 +103,24 @@ class Softmax(AlongAxis):
 
 @dataclass(frozen=True)
 class SoftmaxGradient(AlongAxisGradient):
-    """y * (dy - sum(dy * y)) for y = softmax(x): the symmetric matrix diag(y) - y y' times dy."""
+    """p * (dp - sum(dp * p)) for p = softmax(x): the symmetric matrix diag(p) - p p' times dp."""
 
     symbol = "softmax_gradient"
 
-    def evaluate(self, y: Array, dy: Array) -> Array:
-        return y * (dy - (dy * y).sum(self.axis, keepdims=True))
+    def evaluate(self, p: Array, dp: Array) -> Array:
+        result: Array = p * (dp - np.sum(dp * p, self.axis, keepdims=True))
+        return result
 
-    def gradient(self, du: Node, u: Node, y: Node, dy: Node) -> Gradient:
-        def gradient_of_y() -> Node:
-            mean_dy = sum_along(dy * y, self.axis, keepdims=True)
-            mean_du = sum_along(du * y, self.axis, keepdims=True)
-            return du * (dy - mean_dy) - dy * mean_du
+    def gradient(self, dy: Node, y: Node, p: Node, dp: Node) -> Gradient:
+        def gradient_of_p() -> Node:
+            mean_dp = sum_along(dp * p, self.axis, keepdims=True)
+            mean_dy = sum_along(dy * p, self.axis, keepdims=True)
+            return dy * (dp - mean_dp) - dp * mean_dy
 
-        return gradient_of_y, lambda: apply(SoftmaxGradient(self.axis), y, du)
+        return gradient_of_p, lambda: apply(SoftmaxGradient(self.axis), p, dy)
 
-    def lower(self, y: TensorType, dy: TensorType) -> Rows:
-        return Rows.of(self.axis, lambda y, dy: y * (dy - (dy * y).row_sum()), y, dy)
+    def lower(self, p: TensorType, dp: TensorType) -> Rows:
+        return Rows.of(self.axis, lambda p, dp: p * (dp - (dp * p).row_sum()), p, dp)
 
 
 @dataclass(frozen=True)
@@ -146,21 +148,22 @@ class LogSoftmax(AlongAxis):
 
 @dataclass(frozen=True)
 class LogSoftmaxGradient(AlongAxisGradient):
-    """dy - exp(y) * sum(dy) for y = log_softmax(x)."""
+    """ds - exp(s) * sum(ds) for s = log_softmax(x)."""
 
     symbol = "log_softmax_gradient"
 
-    def evaluate(self, y: Array, dy: Array) -> Array:
-        return dy - np.exp(y) * dy.sum(self.axis, keepdims=True)
+    def evaluate(self, s: Array, ds: Array) -> Array:
+        result: Array = ds - np.exp(s) * np.sum(ds, self.axis, keepdims=True)
+        return result
 
-    def gradient(self, du: Node, u: Node, y: Node, dy: Node) -> Gradient:
+    def gradient(self, dy: Node, y: Node, s: Node, ds: Node) -> Gradient:
         return (
-            lambda: -(du * exp(y) * sum_along(dy, self.axis, keepdims=True)),
-            lambda: du - sum_along(du * exp(y), self.axis, keepdims=True),
+            lambda: -(dy * exp(s) * sum_along(ds, self.axis, keepdims=True)),
+            lambda: dy - sum_along(dy * exp(s), self.axis, keepdims=True),
         )
 
-    def lower(self, y: TensorType, dy: TensorType) -> Rows:
-        return Rows.of(self.axis, lambda y, dy: dy - y.exp() * dy.row_sum(), y, dy)
+    def lower(self, s: TensorType, ds: TensorType) -> Rows:
+        return Rows.of(self.axis, lambda s, ds: ds - s.exp() * ds.row_sum(), s, ds)
 
 
 @dataclass(frozen=True)
@@ -168,9 +171,9 @@ class LogSumExp(AlongAxis):
     symbol = "log_sum_exp"
     keepdims: bool = False
 
-    def infer(self, x: TensorType) -> TensorType:
-        shape = super().infer(x).shape
-        return TensorType(x.dtype, shape[: self.axis] + (1,) * self.keepdims + shape[self.axis + 1 :])
+    def infer(self, *types: TensorType) -> TensorType:
+        dtype, shape = super().infer(*types)
+        return TensorType(dtype, shape[: self.axis] + (1,) * self.keepdims + shape[self.axis + 1 :])
 
     def evaluate(self, x: Array) -> Array:
         largest = _largest(x, self.axis)
@@ -208,13 +211,15 @@ def _of_nothing(x: TensorType) -> Map:
 
 def _largest(x: Array, axis: int) -> Array:
     """The maximum along the axis, kept with size 1; of no elements minus infinity."""
-    return np.max(x, axis, keepdims=True, initial=-np.inf)
+    largest: Array = np.max(x, axis, keepdims=True, initial=-np.inf)
+    return largest
 
 
 def _log_of_sum(x: Array, axis: int) -> Array:
     """log(sum(x)) along the axis, kept with size 1; minus infinity, without a warning, where the sum is 0."""
     with np.errstate(divide="ignore"):
-        return np.log(np.sum(x, axis, keepdims=True))
+        logarithm: Array = np.log(np.sum(x, axis, keepdims=True))
+    return logarithm
 
 
 def _apply(op: type[AlongAxis], x: Node, axis: int, *options: bool) -> Node:

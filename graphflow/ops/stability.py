@@ -136,10 +136,10 @@ def stable_form(op: Op | None, inputs: Sequence[E], build: Builder[E]) -> E | No
 
     Inner expressions are stabilised first by whoever calls in order of creation.
     """
+    if op is None:
+        return None
     for rule in RULES.get(type(op), ()):
         found: E | None = rule(inputs, build)
         if found is not None:
             return found
     return None
-
-

@@ -30,8 +30,8 @@ def place(plan: Plan) -> Plan:
             values.append(value._replace(place=_alias(value, source), is_alias=True))
             continue
         if value.is_leaf:
-            kind, index = ("input", value.node.id) if value.constant is None else ("constant", number)
-            found = Place(kind, index, 0, contiguous_strides(value.type.shape), value.type.shape)
+            kind, key = ("input", value.node.id) if value.constant is None else ("constant", number)
+            found = Place(kind, key, 0, contiguous_strides(value.type.shape), value.type.shape)
         elif number in homes:
             found = Place("gradient", homes[number], 0, contiguous_strides(value.type.shape), value.type.shape)
         else:
@@ -150,7 +150,7 @@ def _dying_input(plan: Plan, number: int, roots: list[int], last_use: list[int],
             and found is not None
             and found.kind == "arena"
         ):
-            return found.index
+            return found.key
     return None
 
 
@@ -162,9 +162,9 @@ def _release(
     for root in {roots[operand] for operand in value.inputs} | {number}:
         found = values[root].place
         if last_use[root] == number and found is not None and found.kind == "arena":
-            is_taken_over = root != number and mine is not None and mine.kind == "arena" and mine.index == found.index
+            is_taken_over = root != number and mine is not None and mine.kind == "arena" and mine.key == found.key
             if not is_taken_over:
-                arena.give(found.index, values[root].type.bytes)
+                arena.give(found.key, values[root].type.bytes)
 
 
 @dataclass

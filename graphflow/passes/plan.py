@@ -24,14 +24,14 @@ class Place(NamedTuple):
 
     Attributes:
         kind: input, constant, arena or gradient.
-        index: the node's id for inputs and gradients, the value's number for constants, the byte offset in the arena.
+        key: the node's id for inputs and gradients, the value's number for constants, the byte offset in the arena.
         offset: elements from there to the value's first element.
         strides: elements from one index to the next, for each axis.
-        base: shape of the storage that `index` names, before offset and strides.
+        base: shape of the storage that `key` names, before offset and strides.
     """
 
     kind: str
-    index: int
+    key: int
     offset: int
     strides: tuple[int, ...]
     base: Shape
@@ -149,10 +149,15 @@ def rebuild(plan: Plan, visit: Callable[[PlanEditor, Value, int], int]) -> Plan:
     editor = PlanEditor()
     new: list[int] = []
     for number, value in enumerate(plan.values):
-        moved = value._replace(inputs=tuple([new[operand] for operand in value.inputs])) if value.inputs else value
-        new.append(visit(editor, moved, number))
+        new.append(visit(editor, renumbered(value, new), number))
     became = {node: new[number] for node, number in plan.became.items()}
     return Plan(tuple(editor.values), became, plan.kept, plan.gradients, plan.is_reusing)
+
+
+def renumbered(value: Value, new: Sequence[int] | dict[int, int]) -> Value:
+    """The value with its inputs' new numbers; the value itself where they are the old ones."""
+    inputs = tuple([new[operand] for operand in value.inputs])
+    return value if inputs == value.inputs else value._replace(inputs=inputs)
 
 
 def verify(plan: Plan) -> None:

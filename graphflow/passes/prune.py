@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphflow.passes.plan import Plan, PlanEditor, Value
+from graphflow.passes.plan import Plan, PlanEditor, renumbered
 
 
 def prune(plan: Plan) -> Plan:
@@ -18,10 +18,6 @@ def prune(plan: Plan) -> Plan:
     new: dict[int, int] = {}
     for number, value in enumerate(plan.values):
         if is_needed[number]:
-            new[number] = editor.add(_renumbered(value, new))
+            new[number] = editor.add(renumbered(value, new))
     became = {node: new[number] for node, number in plan.became.items() if number in new}
     return Plan(tuple(editor.values), became, plan.kept, plan.gradients, plan.is_reusing)
-
-
-def _renumbered(value: Value, new: dict[int, int]) -> Value:
-    return value._replace(inputs=tuple([new[operand] for operand in value.inputs])) if value.inputs else value

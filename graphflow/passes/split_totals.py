@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
+from graphflow.dtypes import DType
 from graphflow.loops import Map
-from graphflow.passes.plan import Plan, PlanEditor, Value
+from graphflow.passes.plan import Plan, PlanEditor, Value, renumbered
 from graphflow.scalars import trace
 
 
@@ -27,7 +31,7 @@ def split_totals(plan: Plan) -> Plan:
         if number in partial or _is_total(value):
             new.append(_advance(plan, number, number, partial, editor, new))
         else:
-            new.append(editor.add(value._replace(inputs=tuple([new[operand] for operand in value.inputs]))))
+            new.append(editor.add(renumbered(value, new)))
         for total in dict.fromkeys(pending.get(number, ())):
             _advance(plan, total, number, partial, editor, new)
     became = {node: new[number] for node, number in plan.became.items()}
@@ -44,25 +48,21 @@ def _advance(
         result = new[value.inputs[0]]
     while done < len(value.inputs) and value.inputs[done] <= min(reached, len(new) - 1):
         operands = (result, new[value.inputs[done]])
-        result = editor.add(value._replace(op=None, inputs=operands, loop=_addition(value), overwrites=(0, 1)))
+        result = editor.add(
+            value._replace(op=None, inputs=operands, loop=_addition(value.type.dtype), overwrites=(0, 1))
+        )
         done += 1
     partial[total] = (done, result)
     return result
 
 
-def _addition(value: Value) -> Map:
-    return Map(trace(lambda x, y: x + y, [value.type.dtype] * 2))
+@functools.cache
+def _addition(dtype: DType) -> Map:
+    return Map(trace(operator.add, [dtype] * 2))
 
 
 def _is_total(value: Value) -> bool:
     """Whether a value is a plain sum of three or more values."""
-    if not isinstance(value.loop, Map) or len(value.inputs) < 3:  # noqa: PLR2004 - two terms are an addition already
+    if not isinstance(value.loop, Map) or len(value.inputs) < 3:
         return False
-    return value.loop == Map(trace(lambda *terms: _sum(terms), value.loop.program.inputs))
-
-
-def _sum(terms: tuple[object, ...]) -> object:
-    result = terms[0]
-    for term in terms[1:]:
-        result = result + term  # type: ignore[operator]  # scalars, as `trace` passes them
-    return result
+    return value.loop == Map(trace(lambda *terms: functools.reduce(operator.add, terms), value.loop.program.inputs))

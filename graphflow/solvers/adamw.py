@@ -52,5 +52,7 @@ class AdamWSolver(Solver):
         gradient = per_example(gradients, self.batch_size, out=scratch[0])
         gradient = clipped(gradient, self.clip, out=scratch[0])
         change = adaptive_change(gradient, state, scratch, step, (self.learn_rate, self.beta1, self.beta2, self.eps))
-        np.multiply(weights, 1 - self.learn_rate * self.weight_decay, out=weights)
+        # Not w * (1 - decay): in float32 that factor keeps only the first digits of the decay.
+        decay = np.multiply(weights, self.learn_rate * self.weight_decay, out=scratch[1])
+        np.add(change, decay, out=change)
         np.subtract(weights, change, out=weights)

@@ -18,7 +18,7 @@ from graphflow.values import Array
 
 # Elements that are updated together: what one update touches then stays in the cache of a core, however large the
 # block is. Measured in tests/solvers/measure_steps.py.
-PIECE: Final = 32_768
+PIECE: Final = 65_536
 
 
 @final

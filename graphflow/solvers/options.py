@@ -124,8 +124,9 @@ def refused(solver: type, name: str, value: object, family: Sequence[type]) -> O
         family: the classes that may be named as having it.
     """
     mine = list(options_of(solver))
-    owners = [each.__name__ for each in family if name in options_of(each)]
-    hint = f"{name} is an option of {' and '.join(owners)}" if owners else None
+    owners = sorted(each.__name__ for each in family if name in options_of(each))
+    listed = " and ".join([", ".join(owners[:-1])] * (len(owners) > 1) + owners[-1:])
+    hint = f"{name} is an option of {listed}" if owners else None
     if name in ("l1_reg", "l2_reg") and "weight_decay" in mine:
         hint = f"weight_decay=, which acts on the weights directly; {hint}"
     elif hint is None:

@@ -6,7 +6,7 @@ import abc
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, Never, NoReturn
 
 import numpy as np
 
@@ -57,8 +57,13 @@ class Solver(abc.ABC):
         super().__init_subclass__(**keywords)
         cls.__signature__ = signature_of(cls)
 
-    def __init__(self, **options: float | None) -> None:
+    def __init__(self, *values: Never, **options: float | None) -> None:
         mine = options_of(type(self))
+        if values:
+            name = type(self).__name__
+            raise OptionError(
+                f"{name}: options have names", got=repr(values)[:80], hint=f"{name}(learn_rate={values[0]!r:.40})"
+            )
         for name, value in options.items():
             if name not in mine:
                 ours = [each for each in Solver.__subclasses__() if each.__module__.startswith(f"{__package__}.")]
@@ -154,6 +159,9 @@ class Solver(abc.ABC):
     def _regroup(self, nodes: object) -> None:
         parameters = self._checked(nodes)
         sources = [gradient_source(node, type(self).__name__) for node in parameters]
+        for source in sources:
+            if source is not None:
+                source()  # raises here, before anything is changed, if there is none
         self._members = self._memory.enter(parameters)
         self._copied = [
             (member, source) for member, source in zip(self._members, sources, strict=True) if source is not None
@@ -225,7 +233,7 @@ class Solver(abc.ABC):
             state: of a solver of the same class, in the same or another process.
 
         Raises:
-            CheckpointError: another class, or anything missing, unknown or of another kind, naming it; nothing is changed.
+            CheckpointError: another class, or anything missing, unknown or misshapen, naming it; nothing is changed.
         """
         saved = read_state(state, type(self).__name__, options_of(type(self)), self.moments)
         self._memory.load(saved.parameters)
@@ -251,7 +259,7 @@ def gradient_source(node: Node, owner: str) -> Callable[[], Array] | None:
     if gradient.holder is None:
         raise GradientError(
             f"{owner}.step: the gradient of {node} has not been computed",
-            needs="a run of a machine that computes it",
+            needs="a run of a machine that was made after gf.grad",
             hint="vm.run_all()",
             where=node.origin,
         )

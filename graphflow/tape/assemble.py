@@ -34,9 +34,7 @@ def assemble(plan: Plan, assignments: tuple[tuple[Node, Node], ...] = ()) -> Pro
             instructions.append(Instruction(value.loop, sources, operand, value.node))
     results = {node: operands[plan.became[node]] for node in plan.kept}
     computed_at = {node: ready[plan.became[node]] for node in plan.kept}
-    return Program(
-        tuple(instructions), plan.arena_bytes, constants, tuple(inputs), results, computed_at, assignments
-    )
+    return Program(tuple(instructions), plan.arena_bytes, constants, tuple(inputs), results, computed_at, assignments)
 
 
 def _operand(value: Value) -> Operand:

@@ -20,8 +20,8 @@ class Operand(NamedTuple):
     place: Place
 
     def __str__(self) -> str:
-        kind, index, offset, _, _ = self.place
-        where = f"{kind}[{index}]"
+        kind, key, offset, _, _ = self.place
+        where = f"{kind}[{key}]"
         shift = f"+{offset}" if offset else ""
         strided = "" if self.place.is_contiguous(self.type.shape) else f" by {self.place.strides}"
         return f"{where}{shift}{strided}"

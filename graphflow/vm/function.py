@@ -20,7 +20,8 @@ def function(
     Args:
         inputs: input nodes, in the order of the function's arguments.
         outputs: one node, or several for a tuple of results.
-        backend, eval_mode: as for TapeMachine.
+        backend: as for TapeMachine.
+        eval_mode: as for TapeMachine.
 
     Raises:
         GraphError: an input is none, is listed twice, or is not needed for the outputs.
@@ -46,7 +47,11 @@ def function(
         if not node.is_input:
             raise GraphError(f"function: {node} is no input", needs="input nodes as arguments", where=node.origin)
         if node.id not in needed:
-            raise GraphError(f"function: {node} is not used by the outputs", needs="inputs that the outputs depend on", where=node.origin)
+            raise GraphError(
+                f"function: {node} is not used by the outputs",
+                needs="inputs that the outputs depend on",
+                where=node.origin,
+            )
         if any(node is other for other in arguments[:number]):
             raise GraphError(f"function: {node} is listed twice", needs="each input once", where=node.origin)
     missing = [node for node in needed.values() if node.is_input and not node.is_bound and node not in set(arguments)]
@@ -61,7 +66,9 @@ def function(
 
     def run(*values: object) -> Array | tuple[Array, ...]:
         if len(values) != len(arguments):
-            raise GraphError("the function got the wrong number of values", got=str(len(values)), needs=str(len(arguments)))
+            raise GraphError(
+                "the function got the wrong number of values", got=str(len(values)), needs=str(len(arguments))
+            )
         for node, value in zip(arguments, values, strict=True):
             let(node, value)
         machine.run_all()

@@ -86,7 +86,9 @@ class LispMachine:
             MachineError: the machine has no cost, or has not run.
         """
         if self._cost is None or not self.runs:
-            raise MachineError("there are no gradients", needs="LispMachine(graph, cost) that has run", where=node.origin)
+            raise MachineError(
+                "there are no gradients", needs="LispMachine(graph, cost) that has run", where=node.origin
+            )
         found = self._gradients.get(node.id)
         return np.zeros(node.shape, node.dtype) if found is None else found.copy()
 
@@ -102,7 +104,9 @@ class LispMachine:
             return override
         if node.op is None:
             if node.storage is None or not node.is_bound:
-                raise UnboundError(f"{node} has no value", needs="a bound value", hint=f"gf.let({node.label}, ...)", where=node.origin)
+                raise UnboundError(
+                    f"{node} has no value", needs="a bound value", hint=f"gf.let({node.label}, ...)", where=node.origin
+                )
             return node.storage.copy()
         op, arguments = node.op, [values[operand.id] for operand in node.inputs]
         if op.slot is not None:

@@ -88,7 +88,9 @@ class TapeMachine:
         threads: int | None = None,
     ) -> None:
         if threads is not None and (not isinstance(threads, int) or threads < 1):
-            raise OptionError("TapeMachine: threads is not usable", got=repr(threads), needs="a whole number of 1 or more")
+            raise OptionError(
+                "TapeMachine: threads is not usable", got=repr(threads), needs="a whole number of 1 or more"
+            )
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise OptionError("TapeMachine: seed is not usable", got=repr(seed), needs="a whole number of 0 or more")
         self._backend, self.backend = choose_backend(backend)
@@ -146,16 +148,21 @@ class TapeMachine:
             [rows] float64, the cost (the node given to `grad`) of each run.
 
         Raises:
-            PositionError, ShapeError: a position is out of range (the rows before it have run), or the table's shape is wrong.
+            OptionError: the table's shape is wrong.
+            PositionError: a position is out of range; the rows before it have run.
         """
         cost = self._graph.cost
         table = np.asarray(positions)
-        if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":  # noqa: PLR2004 - a table
+        if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":
             raise OptionError(
-                "run_over: this is no table of positions", got=f"{table.dtype}{list(table.shape)}", needs=f"int64[rows, {len(nodes)}]"
+                "run_over: this is no table of positions",
+                got=f"{table.dtype}{list(table.shape)}",
+                needs=f"int64[rows, {len(nodes)}]",
             )
         if cost is None or cost.id not in self.program.results:
-            raise MachineError("run_over: this machine computes no cost", needs="a call of grad before the machine is made")
+            raise MachineError(
+                "run_over: this machine computes no cost", needs="a call of grad before the machine is made"
+            )
         parameters = tuple(
             self._graph[number] for number, node in self._graph.gradients.items() if node.id in self.program.results
         )
@@ -211,7 +218,9 @@ class TapeMachine:
         if self._is_closed:
             raise MachineError("the machine is closed", needs="an open machine", hint="make a new TapeMachine")
         if not self._lock.acquire(blocking=False):
-            raise MachineError("the machine is already running", needs="one run at a time", hint="a machine for each thread")
+            raise MachineError(
+                "the machine is already running", needs="one run at a time", hint="a machine for each thread"
+            )
         try:
             yield
         finally:
@@ -237,7 +246,10 @@ class TapeMachine:
             if self._unbound:
                 node = self._unbound[0]
                 raise UnboundError(
-                    f"{node} has no value", needs="a value before the run", hint=f"gf.let({node.label}, ...)", where=node.origin
+                    f"{node} has no value",
+                    needs="a value before the run",
+                    hint=f"gf.let({node.label}, ...)",
+                    where=node.origin,
                 )
         self._position = 0
         self.runs += 1

@@ -47,9 +47,13 @@ class Watcher:
         try:
             format(1.0, value_format)
         except (ValueError, TypeError):
-            raise OptionError(f"value_format {value_format!r} writes no number", needs="a format such as '.4g'") from None
+            raise OptionError(
+                f"value_format {value_format!r} writes no number", needs="a format such as '.4g'"
+            ) from None
         if logger is not None and not callable(logger) and not isinstance(logger, logging.Logger):
-            raise OptionError("logger takes no lines", got=repr(logger), needs="a function of one text or a logging.Logger")
+            raise OptionError(
+                "logger takes no lines", got=repr(logger), needs="a function of one text or a logging.Logger"
+            )
         self._write: Callable[[str], object] = _writer(logger)
         self._is_logging = logger is not None or trace
         self._format = value_format
@@ -80,8 +84,9 @@ class Watcher:
         self._check(node, output, f"computed by instruction {number}: {instruction.loop}", inputs)
 
     def _text(self, value: Array) -> str:
-        formatter = {"float_kind": lambda number: format(number, self._format)}
-        return np.array2string(value, threshold=20, formatter=formatter).replace("\n", "")
+        return np.array2string(
+            value, threshold=20, formatter={"float_kind": lambda number: format(number, self._format)}
+        ).replace("\n", "")
 
     def _check(self, node: Node, value: Array, how: str, inputs: Sequence[Array]) -> None:
         if value.dtype.kind != "f" or not (self._nan or self._inf):

@@ -10,11 +10,11 @@ from tests.architecture.source import ROOT, imports, module_name, parse, python_
 
 # A module imports only from lines above, or from further left on its own line; models/ stands below all of them.
 LAYERS = (
-    "origin errors dtypes",
-    "tensortype values",
+    "origin errors dtypes atomic_file strict_json",
+    "tensortype values streams",
     "scalars loops",
     "op",
-    "positions node graph blocks",
+    "positions node graph storage blocks",
     "initializers construct binding",
     "ops",
     "autodiff",
@@ -22,7 +22,7 @@ LAYERS = (
     "tape",
     "backends",
     "vm",
-    "solvers nn viz atomic_file strict_json json_values checkpoint_document checkpoint parallel testing",
+    "solvers nn viz json_values checkpoint_document checkpoint parallel testing",
 )
 RANKS = {unit: (line, place) for line, units in enumerate(LAYERS) for place, unit in enumerate(units.split())}
 

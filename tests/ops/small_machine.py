@@ -1,4 +1,4 @@
-"""A machine of a few lines for the tests of ops: by the ops' numpy, or by their loop forms read once more from scratch."""
+"""A small machine for the tests of ops: it evaluates them by numpy, or reads their loop forms from scratch."""
 
 from __future__ import annotations
 
@@ -6,11 +6,9 @@ import dataclasses
 
 import numpy as np
 
+import graphflow as gf
 from graphflow import loops
-from graphflow.autodiff import grad
-from graphflow.construct import tensor
-from graphflow.graph import ExprGraph, ancestors
-from graphflow.ops.reductions import sum as total
+from graphflow.graph import ancestors
 
 
 def run(*outputs, feeds=None, lowered=False):
@@ -22,7 +20,7 @@ def run(*outputs, feeds=None, lowered=False):
     values = {}
     for node in ancestors(outputs):
         if node.op is None:
-            value = fed[node.id] if node.id in fed else node.storage
+            value = fed.get(node.id, node.storage)
         else:
             arrays = [values[operand.id] for operand in node.inputs]
             op = at_current_positions(node)
@@ -96,7 +94,7 @@ def run_concat(loop, arrays, cells):
 LOOPS = {
     loops.View: run_view,
     loops.Place: run_place,
-    loops.Reshape: lambda loop, arrays, cells: arrays[0].reshape(loop.shape),
+    loops.Reshape: lambda loop, arrays, _: arrays[0].reshape(loop.shape),
     loops.Contract: run_contract,
     loops.Concat: run_concat,
 }
@@ -105,30 +103,47 @@ LOOPS = {
 def check_gradients(function, values, *, order=2):
     """The gradient of sum(function(inputs) ** 2), and that of its own squares, against central differences.
 
-    `function` gets float64 nodes with the given values.
+    `function` gets float64 nodes with the given values. The machines of the package have to find the same numbers.
     """
     nodes = inputs_like(*values)
+    feeds = dict(zip(nodes, values, strict=True))
     cost = squares(function(*nodes))
+    outputs = []
     for _ in range(order):
-        gradients = grad(cost, *nodes)
-        feeds = dict(zip(nodes, values, strict=True))
+        gradients = gf.grad(cost, *nodes)
+        outputs += [cost, *gradients]
         for lowered in (False, True):
             found = run(cost, *gradients, feeds=feeds, lowered=lowered)[1:]
             for node, gradient in zip(nodes, found, strict=True):
                 np.testing.assert_allclose(gradient, _differences(cost, node, feeds), rtol=1e-5, atol=1e-5)
         cost = squares(*gradients)
+    check_machines(outputs, feeds)
+
+
+def check_machines(outputs, feeds):
+    """What the two machines of the package compute is what the small one computes."""
+    for node, value in feeds.items():
+        gf.let(node, value)
+    readings = [gf.read(node) for node in outputs]
+    expected = run(*outputs, feeds=feeds)
+    graph = outputs[0].graph
+    with gf.TapeMachine(graph) as tape_machine:
+        for machine in (tape_machine, gf.LispMachine(graph)):
+            machine.run_all()
+            for reading, value in zip(readings, expected, strict=True):
+                np.testing.assert_allclose(reading.value, value, rtol=1e-9, atol=1e-9)
 
 
 def inputs_like(*values):
     """float64 inputs of one new graph with the shapes of the values."""
-    g = ExprGraph()
-    return tuple(tensor(g, np.shape(value), dtype="float64", name=f"x{place}") for place, value in enumerate(values))
+    g = gf.ExprGraph()
+    return tuple(gf.tensor(g, np.shape(value), dtype="float64", name=f"x{place}") for place, value in enumerate(values))
 
 
 def squares(*nodes):
-    result = total(nodes[0] * nodes[0])
+    result = gf.sum(nodes[0] * nodes[0])
     for node in nodes[1:]:
-        result = result + total(node * node)
+        result = result + gf.sum(node * node)
     return result
 
 

@@ -219,9 +219,7 @@ def test_other_refusals():
         lambda: x @ vector(g, 3), ShapeError
     )
     assert "float32 and float64" in refused(lambda: x @ vector(g, 4, dtype="float64"), DTypeError)
-    assert "got     bool" in refused(
-        lambda: matmul(vector(g, 2, dtype="bool"), vector(g, 2, dtype="bool")), DTypeError
-    )
+    assert "got     bool" in refused(lambda: matmul(vector(g, 2, dtype="bool"), vector(g, 2, dtype="bool")), DTypeError)
     assert "got     bool" in refused(lambda: outer(vector(g, 2, dtype="bool"), vector(g, 2, dtype="bool")), DTypeError)
     assert "another graph" in refused(lambda: x @ vector(ExprGraph(), 4), GraphError)
     assert "no operand is a node" in refused(lambda: matmul([1.0], [2.0]), GraphError)

@@ -189,6 +189,12 @@ def test_float32_gradients_are_right_for_logits_of_any_size(size):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_the_gradient_of_log_sum_exp_loses_no_digit_where_logits_are_large_and_close():
+    x = (1e4 + numbers(7, 5)).astype(np.float32)
+    (found,), weights = gradients(gf.log_sum_exp, x)
+    np.testing.assert_allclose(found, expected("softmax", x) * weights[:, None], rtol=1e-6)
+
+
 def test_masked_logits_get_no_gradient():
     x = np.array([1.0, -INF, 2.0])
     for function in (gf.softmax, gf.log_sum_exp):

@@ -1,0 +1,139 @@
+"""Graphviz text to a picture, by an executable that is run with a time limit."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+from typing import Final
+
+from graphflow.atomic_file import write_atomically
+from graphflow.errors import OptionError, RenderError
+from graphflow.graph import GraphView
+from graphflow.viz.dot import LIMIT, to_dot
+
+FORMATS: Final = ("svg", "png", "pdf")
+SECONDS: Final = 60.0
+PNG_DOTS_PER_INCH: Final = "144"
+
+WITHOUT_ENGINE: Final = (
+    "install Graphviz (https://graphviz.org/download), or: pip install 'graphflow-engine[render]' for svg and png; "
+    "to_dot() gives the text without it"
+)
+
+
+def render_graph(
+    view: GraphView,
+    path: str | os.PathLike[str],
+    *,
+    limit: int = LIMIT,
+    timeout: float = SECONDS,
+    legend: bool = True,
+) -> Path:
+    """Draw a graph to a file; an older file of that name is replaced only when the new one is complete.
+
+    Args:
+        view: a graph or a part of one.
+        path: ends in .svg, .png or .pdf.
+        limit: the largest number of nodes.
+        timeout: seconds after which drawing is given up.
+        legend: whether the picture explains its colours and shapes.
+
+    Returns:
+        The path.
+
+    Raises:
+        RenderError: another ending, no such folder, a graph too large, nothing installed that draws, time over, or a
+        file that cannot be written; OptionError: an option outside its range.
+    """
+    target, form = picture_path(path, FORMATS)
+    content = draw(to_dot(view, limit=limit, legend=legend), form, timeout)
+    write_picture(target, content)
+    return target
+
+
+def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> tuple[Path, str]:
+    """The path and the format that its ending names.
+
+    Raises:
+        RenderError: no path, another ending, no such folder.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise RenderError("cannot draw to this path", got=repr(path), needs="a str or a Path")
+    target = Path(path)
+    form = target.suffix.lower().removeprefix(".")
+    endings = ", ".join(f".{each}" for each in formats)
+    if form not in formats:
+        raise RenderError("cannot draw this kind of file", got=repr(str(target)), needs=f"a path ending in one of {endings}")
+    if not target.parent.is_dir():
+        raise RenderError("there is no folder for the picture", got=str(target.parent), needs="a folder that exists")
+    return target, form
+
+
+def write_picture(target: Path, content: bytes) -> None:
+    """Write the file as a whole.
+
+    Raises:
+        RenderError: what the system says.
+    """
+    try:
+        write_atomically(str(target), content)
+    except OSError as error:
+        raise RenderError("the picture cannot be written", got=f"{target}: {error.strerror or error}") from error
+
+
+def draw(text: str, form: str, timeout: float = SECONDS) -> bytes:
+    """The picture of a Graphviz text.
+
+    Args:
+        text: as `to_dot` gives it.
+        form: svg, png or pdf.
+        timeout: seconds after which drawing is given up.
+
+    Raises:
+        RenderError: nothing installed that draws, time over, or the program failed; OptionError: no usable timeout.
+    """
+    if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
+        raise OptionError("render: timeout is not usable", got=repr(timeout), needs="a number of seconds above 0")
+    engine = find_engine(form)
+    command = [engine, f"-T{form}", *([f"-Gdpi={PNG_DOTS_PER_INCH}"] if form == "png" else [])]
+    try:
+        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=timeout, check=False)
+    except subprocess.TimeoutExpired:
+        raise RenderError(
+            "drawing took too long",
+            got=f"no picture from {Path(engine).name} within {timeout:g} s",
+            needs="a smaller graph or more time",
+            hint="a part: graph.subgraph(node), or timeout=",
+        ) from None
+    except OSError as error:
+        raise RenderError(f"{engine} cannot be started", got=str(error.strerror), hint=WITHOUT_ENGINE) from error
+    if done.returncode or not done.stdout:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise RenderError(f"{Path(engine).name} failed", got=f"exit code {done.returncode}: {said[-1][:200]}")
+    return done.stdout
+
+
+def find_engine(form: str) -> str:
+    """The program that draws: Graphviz's own `dot`, else the one of the package graphviz-pure.
+
+    Raises:
+        RenderError: neither is installed, or only one that has no such format.
+    """
+    dot = shutil.which("dot")
+    if dot is not None:
+        return dot
+    # Beside this Python first: its folder need not be on the search path.
+    pure = shutil.which("graphviz-pure", path=sysconfig.get_path("scripts")) or shutil.which("graphviz-pure")
+    if pure is None:
+        raise RenderError("nothing is installed that draws graphs", needs="dot or graphviz-pure", hint=WITHOUT_ENGINE)
+    if form == "pdf":
+        raise RenderError(
+            "graphviz-pure cannot draw pdf",
+            needs="Graphviz (https://graphviz.org/download) for pdf",
+            hint="a path that ends in .svg or .png",
+        )
+    return pure

@@ -1,0 +1,62 @@
+"""How nodes look: a colour and a shape for each role, told apart also by the colour-blind and in grey print."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Final
+
+from graphflow.node import Node
+
+FONT: Final = "Helvetica,Arial,sans-serif"
+BOLD_FRAME: Final = "3"
+PALE: Final = "#7A7A7A"
+
+
+@dataclass(frozen=True)
+class Style:
+    """The look of one role.
+
+    Args:
+        meaning: the words in the legend.
+        shape: Graphviz's name of the shape.
+        fill: colour of the inside, light enough for black text.
+        line: colour of the frame, and of the edges that lead to such a node.
+        corners: "rounded" or "".
+    """
+
+    meaning: str
+    shape: str
+    fill: str
+    line: str
+    corners: str = ""
+
+    def attributes(self) -> dict[str, str]:
+        """The look as attributes of a Graphviz node."""
+        style = "filled,rounded" if self.corners else "filled"
+        return {"shape": self.shape, "style": style, "fillcolor": self.fill, "color": self.line}
+
+
+# The lines are colours that Okabe and Ito chose for all kinds of colour vision (https://jfly.uni-koeln.de/color/);
+# the fills are lighter, and no two of them have the same lightness.
+STYLES: Final = {
+    "input": Style("input", "ellipse", "#BFE9D9", "#007D5A"),
+    "parameter": Style("parameter: an input with a gradient", "cylinder", "#F7EC6E", "#8A7D00"),
+    "constant": Style("constant", "note", "#EDEDED", "#666666"),
+    "forward": Style("forward", "box", "#CDE4F5", "#0072B2", "rounded"),
+    "gradient": Style("gradient", "octagon", "#F6B894", "#C04F00"),
+}
+
+
+def role_of(node: Node, parameters: Container[int]) -> str:
+    """The key of its style.
+
+    Args:
+        node: the node.
+        parameters: ids of the nodes that a gradient was taken of.
+    """
+    if node.is_constant:
+        return "constant"
+    if node.op is None:
+        return "parameter" if node.id in parameters else "input"
+    return "forward" if node.gradient_of is None else "gradient"

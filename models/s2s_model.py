@@ -1,0 +1,238 @@
+"""The book's sequence model: an embedding, an LSTM or GRU, a decoder; and the graphs of T steps that train it.
+
+The weights are made once, by `Seq2Seq`. Around them lie two unrolled graphs, which say the same in two ways:
+`SentenceGraph` is the book's, vectors and rebindable slices, for one sentence at a time; `BatchGraph` has a leading axis
+of sentences and takes ids. A third one, for sampling, has a single step (`sampling.py`).
+
+What is fed and what is expected, for the sentence "to" and 5 steps:
+
+    step        0      1    2     3      4
+    fed         START  t    o     BLANK  BLANK      with soft feedback p[0] @ embedding and so on instead of t and o
+    target      t      o    END   BLANK  BLANK
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Literal, cast, final
+
+import numpy as np
+import numpy.typing as npt
+
+import graphflow as gf
+
+Cell = Literal["lstm", "gru"]
+Feed = Literal["soft", "teacher"]
+BiasInit = Literal["zero", "chrono"]
+State = tuple[gf.Node, ...]
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+@final
+class Seq2Seq:
+    """The weights and what one step does with them.
+
+    Args:
+        symbols: V, the size of the vocabulary; START, END and BLANK are its numbers 0, 1 and 2.
+        embedding, hidden: sizes.
+        cell: `lstm` (states hidden and cell) or `gru` (state hidden).
+        bias_init: `zero`, or `chrono` for gates that remember for up to `steps` steps.
+        steps: T, of the graphs.
+        seed: of the first weights.
+
+    Attributes:
+        parameters: what a solver steps: the cell's, the embedding [V, embedding], the decoder [V, hidden].
+    """
+
+    START, END, BLANK = 0, 1, 2
+
+    def __init__(
+        self,
+        symbols: int,
+        *,
+        embedding: int = 20,
+        hidden: int = 100,
+        cell: Cell = "lstm",
+        bias_init: BiasInit = "zero",
+        steps: int = 30,
+        seed: int = 0,
+    ) -> None:
+        self.symbols, self.hidden, self.steps = symbols, hidden, steps
+        self.graph = g = gf.ExprGraph("s2s", seed=seed)
+        biases = chrono_biases(g, cell, hidden, steps) if bias_init == "chrono" else None
+        self.cell: gf.nn.LSTM | gf.nn.GRU
+        if cell == "lstm":
+            self.cell = gf.nn.LSTM(g, embedding, hidden, biases=biases)
+        else:
+            self.cell = gf.nn.GRU(g, embedding, hidden, biases=biases)
+        self.embedding = gf.nn.Embedding(g, symbols, embedding)
+        self.decoder = gf.nn.Linear(g, hidden, symbols, bias=False, name="decoder")
+        self.parameters: tuple[gf.Node, ...] = (
+            *self.cell.parameters,
+            *self.embedding.parameters,
+            *self.decoder.parameters,
+        )
+
+    @property
+    def states(self) -> int:
+        """How many vectors [hidden] are handed from step to step."""
+        return 2 if isinstance(self.cell, gf.nn.LSTM) else 1
+
+    def first_state(self, *batch: int) -> State:
+        """Zeros, [hidden] or [batch, hidden]."""
+        return (gf.constant(self.graph, np.zeros((*batch, self.hidden), np.float32)),) * self.states
+
+    def step(self, x: gf.Node, state: State) -> State:
+        """One step of the cell: x [embedding] or [batch, embedding]; the hidden state comes first in the result."""
+        if isinstance(self.cell, gf.nn.LSTM):
+            return self.cell(x, gf.nn.LSTMState(*state))
+        return (self.cell(x, *state),)
+
+
+def chrono_biases(g: gf.ExprGraph, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
+    """Gate biases that forget at time scales spread evenly up to `steps` (Tallec and Ollivier 2018)."""
+    draw = gf.chrono(steps)(hidden, "float32", g.generator)
+    if cell == "lstm":
+        return {"forget": gf.values_of(draw), "input": gf.values_of(-draw)}
+    return {"update": gf.values_of(-draw)}  # z takes in what is new, so a small z remembers
+
+
+class Unrolled(ABC):
+    """T steps of the model with a loss for each, and the gradients of their sum.
+
+    Args:
+        model: whose weights are used.
+        feed: what step t is given: the true character before it (`teacher`), or all characters weighted by the
+            probabilities that step t - 1 gave them (`soft`).
+        counts_blank: whether steps beyond the sentence's end, whose target is BLANK, count in the cost.
+        is_training: without it there are no gradients: for measuring.
+
+    Attributes:
+        losses: [T] or [T, batch], -log p[target] in nats.
+        cost: the sum over the steps that count, the mean over the sentences.
+        machine: runs all of it.
+    """
+
+    losses: gf.Node
+    cost: gf.Node
+
+    def __init__(self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool) -> None:
+        self.model, self.feed, self.counts_blank = model, feed, counts_blank
+        self.build()
+        self.outputs: tuple[gf.Node, ...] = (self.cost, self.losses)
+        if is_training:
+            self.outputs += gf.grad(self.cost, *model.parameters)
+        self.machine = gf.TapeMachine(model.graph, outputs=self.outputs)
+
+    @abstractmethod
+    def build(self) -> None:
+        """Make the nodes."""
+
+    @abstractmethod
+    def bind(self, sentences: Sequence[Sequence[int]]) -> None:
+        """Say which sentences the next run is about: ids of 1 to T - 1 characters each."""
+
+    def run(self, sentences: Sequence[Sequence[int]]) -> tuple[float, int]:
+        """Bind and run.
+
+        Returns:
+            the sum of the losses over the targets that are not BLANK, in nats, and how many these are.
+        """
+        self.bind(sentences)
+        self.machine.run_all()
+        losses = self.losses.value.reshape(self.model.steps, -1)
+        nats = sum(float(losses[: len(ids) + 1, column].sum(dtype=np.float64)) for column, ids in enumerate(sentences))
+        return nats, sum(len(ids) + 1 for ids in sentences)
+
+    def fed_and_targets(self, sentence: Sequence[int]) -> tuple[list[int], list[int]]:
+        """The characters fed and expected at each step; see the table at the head of this file."""
+        count = len(sentence)
+        if not 1 <= count < self.model.steps:
+            raise ValueError(f"a sentence needs 1 to {self.model.steps - 1} characters, not {count}")
+        rest = [self.model.BLANK] * (self.model.steps - count - 1)
+        return [self.model.START, *sentence, *rest], [*sentence, self.model.END, *rest]
+
+
+@final
+class SentenceGraph(Unrolled):
+    """The book's graph: one sentence, and nothing but slice positions changes from one to the next."""
+
+    def build(self) -> None:
+        model, g = self.model, self.model.graph
+        table, steps = model.embedding.table, model.steps
+        # Row n says which steps a sentence of n characters has, END included; which row it is, is rebound.
+        self.within = gf.constant(g, np.tri(steps, dtype=bool))[0]
+        blank = table[model.BLANK]
+        state = model.first_state()
+        self.rows: list[gf.Node] = []
+        self.picked: list[gf.Node] = []
+        probabilities = None
+        for t in range(steps):
+            with g.step(t):
+                if probabilities is None or self.feed == "teacher":
+                    x = table[model.START]
+                    self.rows.append(x)
+                else:
+                    x = gf.where(self.within[t], probabilities @ table, blank)
+                state = model.step(x, state)
+                probabilities = gf.softmax(model.decoder(state[0]))
+                self.picked.append(probabilities[model.BLANK])
+        self.losses = gf.stack([-gf.log(p) for p in self.picked])
+        weights = None if self.counts_blank else gf.cast(self.within, gf.float32)
+        self.cost = gf.sum(self.losses) if weights is None else self.losses @ weights
+        self.slots = (self.within, *self.rows, *self.picked)
+
+    def bind(self, sentences: Sequence[Sequence[int]]) -> None:
+        (sentence,) = sentences
+        fed, targets = self.fed_and_targets(sentence)
+        gf.unsafe_let_all(self.slots, [len(sentence), *fed[: len(self.rows)], *targets])
+
+
+@final
+class BatchGraph(Unrolled):
+    """The same with a leading axis of sentences: ids and weights are inputs, losses come from the logits at once.
+
+    Args:
+        batch: how many sentences at most; where fewer are bound, the others weigh nothing.
+    """
+
+    def __init__(
+        self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool, batch: int
+    ) -> None:
+        self.batch = batch
+        super().__init__(model, feed, counts_blank=counts_blank, is_training=is_training)
+
+    def build(self) -> None:
+        model, g = self.model, self.model.graph
+        table, size = model.embedding.table, (model.steps, self.batch)
+        self.fed = gf.tensor(g, size, dtype=gf.int64, name="fed")
+        self.targets = gf.tensor(g, size, dtype=gf.int64, name="targets")
+        self.weights = gf.tensor(g, size, name="weights")
+        rows = model.embedding(self.fed)
+        state = model.first_state(self.batch)
+        hidden: list[gf.Node] = []
+        for t in range(model.steps):
+            with g.step(t):
+                x = rows[t]
+                if t > 0 and self.feed == "soft":
+                    soft = gf.softmax(model.decoder(hidden[-1])) @ table
+                    x = gf.where(gf.expand_dims(gf.eq(self.fed[t], model.BLANK), 1), x, soft)
+                state = model.step(x, state)
+                hidden.append(state[0])
+        logits = model.decoder(gf.reshape(gf.stack(hidden), (-1, model.hidden)))
+        self.losses = gf.reshape(gf.softmax_cross_entropy(logits, gf.ravel(self.targets)), size)
+        self.cost = gf.sum(self.losses * self.weights)
+
+    def bind(self, sentences: Sequence[Sequence[int]]) -> None:
+        fed = np.full((self.model.steps, self.batch), self.model.BLANK, np.int64)
+        targets = fed.copy()
+        weights = np.zeros(fed.shape, np.float32)
+        for column, sentence in enumerate(sentences):
+            fed[:, column], targets[:, column] = self.fed_and_targets(sentence)
+            counted = self.model.steps if self.counts_blank else len(sentence) + 1
+            weights[:counted, column] = 1 / len(sentences)
+        gf.let(self.fed, fed)
+        gf.let(self.targets, targets)
+        gf.let(self.weights, weights)

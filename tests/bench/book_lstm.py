@@ -1,0 +1,79 @@
+"""W1 and W1g: the Gorgonia chapter's 30-step network, one sentence at a time, trained on random sentences.
+
+    python tests/bench/book_lstm.py [lstm|gru]
+
+Prints nodes, instructions, seconds to build and compile, and medians of rebinding, run and solver step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+
+import numpy as np
+
+import graphflow as gf
+
+STEPS, SYMBOLS, EMBEDDING, HIDDEN = 30, 65, 20, 100
+
+
+def build(g: gf.ExprGraph, cell_name: str) -> tuple[gf.Node, tuple[gf.Node, ...], tuple[gf.Node, ...]]:
+    """The cost, the parameters, and the slices that a sentence rebinds: the start row, then 30 targets."""
+    embedding = gf.nn.Embedding(g, SYMBOLS, EMBEDDING)
+    cell = (gf.nn.LSTM if cell_name == "lstm" else gf.nn.GRU)(g, EMBEDDING, HIDDEN)
+    decoder = gf.nn.Linear(g, HIDDEN, SYMBOLS, bias=False, name="decoder")
+    nothing = gf.constant(g, np.zeros(HIDDEN, np.float32))
+    state = gf.nn.LSTMState(nothing, nothing) if cell_name == "lstm" else nothing
+    x = embedding.row()
+    rebindable = [x]
+    cost = None
+    for t in range(STEPS):
+        with g.step(t):
+            state = cell(x, state)
+            prediction = gf.softmax(decoder(state.hidden if cell_name == "lstm" else state))
+            chosen = prediction[0]
+            rebindable.append(chosen)
+            loss = -gf.log(chosen)
+            cost = loss if cost is None else cost + loss
+            x = prediction @ embedding.table
+    return cost, (*cell.parameters, *embedding.parameters, *decoder.parameters), tuple(rebindable)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("cell", nargs="?", choices=("lstm", "gru"), default="lstm")
+    parser.add_argument("--sentences", type=int, default=1000)
+    arguments = parser.parse_args()
+    begin = time.perf_counter()
+    g = gf.ExprGraph(seed=1)
+    cost, parameters, rebindable = build(g, arguments.cell)
+    forward = len(g)
+    gf.grad(cost, *parameters)
+    built = time.perf_counter()
+    machine = gf.TapeMachine(g)
+    compiled = time.perf_counter()
+    solver = gf.RMSPropSolver(learn_rate=0.01, rho=0.999, eps=1e-8, l2_reg=1e-6, clip=5.0)
+    rows = np.random.default_rng(0).integers(3, SYMBOLS, (arguments.sentences, STEPS + 1))
+    seconds: dict[str, list[float]] = {"rebind": [], "run": [], "step": []}
+    for number, row in enumerate(rows):
+        times = [time.perf_counter()]
+        gf.unsafe_let_all(rebindable, row)
+        times.append(time.perf_counter())
+        machine.run_all()
+        times.append(time.perf_counter())
+        solver.step(parameters)
+        times.append(time.perf_counter())
+        if number >= 20:  # warm
+            for name, first, last in zip(seconds, times, times[1:], strict=False):
+                seconds[name].append(last - first)
+    medians = {name: statistics.median(values) * 1e6 for name, values in seconds.items()}
+    total = statistics.median([sum(each) for each in zip(*seconds.values(), strict=True)])
+    print(f"{arguments.cell}: {forward} forward nodes, {len(g)} with gradients, {len(machine.program)} instructions")
+    print(f"build and differentiate {built - begin:.3f} s, compile {compiled - built:.3f} s, backend {machine.backend}")
+    print(f"medians in us: rebind {medians['rebind']:.1f}, run {medians['run']:.0f}, solver {medians['step']:.0f}")
+    print(f"{total * 1e3:.2f} ms per sentence, {1 / total:.0f} sentences/s")
+
+
+if __name__ == "__main__":
+    main()
