@@ -119,10 +119,13 @@ class Checkpoint:
         kind = type(solver).__name__
         if self.solver is None:
             raise CheckpointError(
-                headline, got=f"a {kind}; none was saved", needs="no solver", hint="leave solver= out: it starts afresh"
+                headline,
+                got=f"{kind}, but no solver was saved",
+                needs="no solver",
+                hint="leave solver= out: it starts afresh",
             )
         if kind != self.solver_kind:
-            raise CheckpointError(headline, got=f"a {kind}", needs=f"a {self.solver_kind}, as was saved")
+            raise CheckpointError(headline, got=kind, needs=f"{self.solver_kind}, as was saved")
         return self.solver
 
 
@@ -260,7 +263,9 @@ def value_of(node: Node, headline: str) -> Array:
         CheckpointError: it has none.
     """
     if not node.is_bound:
-        raise CheckpointError(headline, got=f"{node} without a value", needs="a value for each node", where=node.origin)
+        raise CheckpointError(
+            headline, got=f"no value of {shown(str(node))}", needs="a value for each node", where=node.origin
+        )
     return node.value
 
 

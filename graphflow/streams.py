@@ -77,5 +77,5 @@ def draw(
         return np.asarray(generator.binomial(int(first), second, shape)).astype(dtype)
     if distribution == "mask":
         # Compared in float64, so that a small p is not rounded to the 24 bits of a float32.
-        return np.where(generator.random(shape) < first, dtype.type(0.0), dtype.type(second))
+        return np.asarray(np.where(generator.random(shape) < first, dtype.type(0.0), dtype.type(second)))
     raise OptionError(f"there is no distribution {distribution!r}", needs="uniform, gaussian, binomial or mask")

@@ -282,16 +282,8 @@ def _check_ids(ids: Array, count: int) -> None:
 
 @_actions.register
 def _(loop: Concat, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
-    if loop.new_axis:
-        inputs = [np.expand_dims(array, loop.axis) for array in inputs]
-    actions: list[Action] = []
-    start = 0
-    for array in inputs:
-        stop = start + array.shape[loop.axis]
-        part = output[(slice(None),) * loop.axis + (slice(start, stop),)]
-        actions.append(partial(np.copyto, part, array))
-        start = stop
-    return actions
+    parts = [np.expand_dims(array, loop.axis) for array in inputs] if loop.new_axis else list(inputs)
+    return [partial(np.concatenate, parts, loop.axis, output)]
 
 
 @_actions.register

@@ -334,7 +334,7 @@ def _clipped(part: slice, size: int) -> range:
         return range(*part.indices(size))
     except (TypeError, ValueError) as error:
         raise PositionError(
-            f"{part} is no range", got=str(error), needs="whole numbers or nothing, and a step other than 0"
+            "this is no range", got=f"{part}: {error}", needs="whole numbers or nothing, and a step other than 0"
         ) from None
 
 

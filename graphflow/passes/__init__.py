@@ -16,10 +16,11 @@ from graphflow.passes.plan import Plan, plan_of, verify
 from graphflow.passes.prune import prune
 from graphflow.passes.split_totals import split_totals
 from graphflow.passes.stabilise import stabilise
+from graphflow.passes.sum_products import sum_products
 
 Pass = Callable[[Plan], Plan]
 
-PIPELINE: tuple[Pass, ...] = (prune, stabilise, fold, merge, prune, lower, split_totals, place)
+PIPELINE: tuple[Pass, ...] = (prune, stabilise, fold, merge, prune, lower, sum_products, prune, split_totals, place)
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)

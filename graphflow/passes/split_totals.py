@@ -19,7 +19,7 @@ def split_totals(plan: Plan) -> Plan:
     """
     pending: dict[int, list[int]] = {}
     for number, value in enumerate(plan.values):
-        if _is_total(value):
+        if is_total(value):
             for operand in value.inputs[1:]:
                 pending.setdefault(max(operand, value.inputs[0]), []).append(number)
     if not pending:
@@ -28,7 +28,7 @@ def split_totals(plan: Plan) -> Plan:
     new: list[int] = []
     partial: dict[int, tuple[int, int]] = {}
     for number, value in enumerate(plan.values):
-        if number in partial or _is_total(value):
+        if number in partial or is_total(value):
             new.append(_advance(plan, number, number, partial, editor, new))
         else:
             new.append(editor.add(renumbered(value, new)))
@@ -49,20 +49,21 @@ def _advance(
     while done < len(value.inputs) and value.inputs[done] <= min(reached, len(new) - 1):
         operands = (result, new[value.inputs[done]])
         result = editor.add(
-            value._replace(op=None, inputs=operands, loop=_addition(value.type.dtype), overwrites=(0, 1))
+            value._replace(op=None, inputs=operands, loop=sum_of(2, value.type.dtype), overwrites=(0, 1))
         )
         done += 1
     partial[total] = (done, result)
     return result
 
 
-@functools.cache
-def _addition(dtype: DType) -> Map:
-    return Map(trace(operator.add, [dtype] * 2))
-
-
-def _is_total(value: Value) -> bool:
+def is_total(value: Value) -> bool:
     """Whether a value is a plain sum of three or more values."""
     if not isinstance(value.loop, Map) or len(value.inputs) < 3:
         return False
-    return value.loop == Map(trace(lambda *terms: functools.reduce(operator.add, terms), value.loop.program.inputs))
+    return value.loop == sum_of(len(value.inputs), value.type.dtype)
+
+
+@functools.cache
+def sum_of(terms: int, dtype: DType) -> Map:
+    """x0 + x1 + ..., added from the left."""
+    return Map(trace(lambda *scalars: functools.reduce(operator.add, scalars), [dtype] * terms))

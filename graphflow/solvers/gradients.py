@@ -52,11 +52,11 @@ def length(parts: Sequence[tuple[Array, Array]]) -> float:
     Args:
         parts: flat arrays, each with one of the same size to work in.
     """
-    squares = math.fsum(
-        float(np.dot(part, part))
-        for whole, _ in parts
-        for part in np.split(whole, range(SINGLE_THREADED, whole.size, SINGLE_THREADED))
-    )
+    squares = 0.0
+    for whole, _ in parts:
+        for start in range(0, whole.size, SINGLE_THREADED):
+            part = whole[start : start + SINGLE_THREADED]
+            squares += float(np.dot(part, part))
     if math.isfinite(squares):
         return math.sqrt(squares)
     # Squares leave the range of numbers long before the elements do.
@@ -64,4 +64,4 @@ def length(parts: Sequence[tuple[Array, Array]]) -> float:
     if not math.isfinite(largest):
         return largest
     shrunk = (np.divide(whole, largest, out=work) for whole, work in parts)
-    return largest * math.sqrt(math.fsum(float(np.dot(part, part)) for part in shrunk))
+    return largest * math.sqrt(sum(float(np.dot(part, part)) for part in shrunk))

@@ -24,8 +24,8 @@ class Solver(abc.ABC):
     """Changes parameters so that a cost falls: w is replaced by a function of w, its gradient and what is remembered.
 
     A subclass declares its options in the class body, names the arrays it keeps for each parameter in `moments` (they
-    start at zero), says in `scratch_arrays` how many arrays it works in, and writes `update`. A subclass that keeps
-    attributes of its own declares them in `__slots__` or not at all; what all solvers have is below.
+    start at zero), says in `scratch_arrays` how many arrays it works in, and writes `update`. The options that all
+    solvers have are below.
 
     Args:
         learn_rate: 0.001 unless given; may be set between steps, as all options may.
@@ -137,7 +137,6 @@ class Solver(abc.ABC):
         with np.errstate(all="ignore"):
             scale = self._scale()
             for piece in self._pieces:
-                piece.step += 1
                 piece.scale = scale
             self.prepare(self._pieces)
             for piece in self._pieces:

@@ -119,8 +119,10 @@ class _Drawing:
     def _add_edges(self, dot: graphviz.Digraph, node: Node) -> None:
         operands = [operand for operand in node.inputs if operand.id not in self._folded]
         role = role_of(node, self._parameters)
-        for operand in operands:
+        for number, operand in enumerate(operands, 1):
             attributes = {"color": STYLES[role].line}
+            if len(operands) > 1:
+                attributes["headlabel"] = str(number)
             if role == "gradient" and operand.gradient_of is None:
                 # What the gradient looks up in the forward pass would otherwise pull the two apart.
                 attributes |= {"color": PALE, "style": "dashed", "weight": "0"}

@@ -33,7 +33,7 @@ class Style:
 
     def attributes(self) -> dict[str, str]:
         """The look as attributes of a Graphviz node."""
-        style = "filled,rounded" if self.corners else "filled"
+        style = f"filled,{self.corners}" if self.corners else "filled"
         return {"shape": self.shape, "style": style, "fillcolor": self.fill, "color": self.line}
 
 
@@ -44,7 +44,7 @@ STYLES: Final = {
     "parameter": Style("parameter: an input with a gradient", "cylinder", "#F7EC6E", "#8A7D00"),
     "constant": Style("constant", "note", "#EDEDED", "#666666"),
     "forward": Style("forward", "box", "#CDE4F5", "#0072B2", "rounded"),
-    "gradient": Style("gradient", "octagon", "#F6B894", "#C04F00"),
+    "gradient": Style("gradient", "box", "#F6B894", "#C04F00", "diagonals"),
 }
 
 

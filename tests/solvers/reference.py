@@ -68,44 +68,44 @@ class Reference:
         for i in members:
             t = self.steps[i] = self.steps.get(i, 0) + 1
             memory = self.memory.setdefault(i, {})
-            result[i] = getattr(self, f"_{self.kind}")(weights[i], gradients[i], memory, t, rate)
+            result[i] = RULES[self.kind](self, weights[i], gradients[i], memory, t, rate)
         return result
 
     def _regularised(self, w, g):
         return clip((g + self.l1_reg * sign(w) + self.l2_reg * w) / self.batch_size, self.clip)
 
-    def _VanillaSolver(self, w, g, memory, t, rate):
+    def _vanilla(self, w, g, memory, t, rate):
         return w - self.learn_rate * self._regularised(w, g)
 
-    def _MomentumSolver(self, w, g, memory, t, rate):
+    def _momentum_step(self, w, g, memory, t, rate):
         memory["v"] = self.momentum * memory.get("v", 0.0) - self.learn_rate * self._regularised(w, g)
         return w + memory["v"]
 
-    def _RMSPropSolver(self, w, g, memory, t, rate):
+    def _rmsprop(self, w, g, memory, t, rate):
         g /= self.batch_size
         s = memory["s"] = self.rho * memory.get("s", 0.0) + (1 - self.rho) * g * g
         return w - self.learn_rate * clip(g, self.clip) / math.sqrt(s + self.eps) - self.l2_reg * w
 
-    def _adam(self, g, memory, t):
+    def _adaptive_change(self, g, memory, t):
         m = memory["m"] = self.beta1 * memory.get("m", 0.0) + (1 - self.beta1) * g
         v = memory["v"] = self.beta2 * memory.get("v", 0.0) + (1 - self.beta2) * g * g
         m_hat, v_hat = m / (1 - self.beta1**t), v / (1 - self.beta2**t)
         return self.learn_rate * m_hat / (math.sqrt(v_hat) + self.eps)
 
-    def _AdamSolver(self, w, g, memory, t, rate):
-        return w - self._adam(self._regularised(w, g), memory, t)
+    def _adam(self, w, g, memory, t, rate):
+        return w - self._adaptive_change(self._regularised(w, g), memory, t)
 
-    def _AdamWSolver(self, w, g, memory, t, rate):
+    def _adamw(self, w, g, memory, t, rate):
         g = clip(g / self.batch_size, self.clip)
-        return w * (1 - self.learn_rate * self.weight_decay) - self._adam(g, memory, t)
+        return w * (1 - self.learn_rate * self.weight_decay) - self._adaptive_change(g, memory, t)
 
-    def _AdaGradSolver(self, w, g, memory, t, rate):
+    def _adagrad(self, w, g, memory, t, rate):
         g /= self.batch_size
         s = memory["s"] = memory.get("s", 0.0) + g * g
         change = self.learn_rate * clip(g, self.clip) / math.sqrt(s + self.eps)
         return w - change - self.l1_reg * sign(w) - self.l2_reg * w
 
-    def _BarzilaiBorweinSolver(self, w, g, memory, t, rate):
+    def _barzilai_borwein(self, w, g, memory, t, rate):
         g /= self.batch_size
         memory["w"], memory["g"] = w, g
         return w - (self.learn_rate if t == 1 else rate) * g
@@ -118,3 +118,14 @@ class Reference:
         along = math.fsum(a * b for a, b in zip(moved, turned, strict=True))
         across = math.fsum(b * b for b in turned)
         return clip(along / across, self.clip) if across else self.learn_rate
+
+
+RULES = {
+    "VanillaSolver": Reference._vanilla,
+    "MomentumSolver": Reference._momentum_step,
+    "RMSPropSolver": Reference._rmsprop,
+    "AdamSolver": Reference._adam,
+    "AdamWSolver": Reference._adamw,
+    "AdaGradSolver": Reference._adagrad,
+    "BarzilaiBorweinSolver": Reference._barzilai_borwein,
+}

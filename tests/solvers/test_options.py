@@ -88,8 +88,10 @@ def test_any_kind_of_number_becomes_a_python_number(value):
         (
             "AdamWSolver",
             "l1_reg",
-            "weight_decay=, which acts on the weights directly; "
-            "l1_reg is an option of AdaGradSolver, AdamSolver, MomentumSolver and VanillaSolver",
+            (
+                "weight_decay=, which acts on the weights directly; l1_reg is an option of "
+                "AdaGradSolver, AdamSolver, MomentumSolver and VanillaSolver"
+            ),
         ),
         ("AdamSolver", "learning_rate", "learn_rate="),
         ("RMSPropSolver", "batchsize", "batch_size="),

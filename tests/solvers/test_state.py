@@ -94,9 +94,10 @@ def test_the_form_of_a_state():
         "batch_size": 1,
         "clip_norm": None,
     }
-    assert {name: list(each) for name, each in state["state"].items()} == dict.fromkeys(
-        ["w0", "w1"], ["step", "velocity"]
-    )
+    assert [(name, list(each)) for name, each in state["state"].items()] == [
+        ("w0", ["step", "velocity"]),
+        ("w1", ["step", "velocity"]),
+    ]
     assert state["state"]["w0"]["velocity"].shape == ()
     np.testing.assert_array_equal(state["state"]["w1"]["velocity"], np.float32([-2.0, -3.0]))
 

@@ -52,6 +52,32 @@ def test_neighbours_become_one_piece_and_gaps_separate():
         assert [piece.weights.size for piece in solver._pieces] == sizes
 
 
+def test_empty_parameters_do_no_harm():
+    situation = Situation([(0, 3), (2,), (0,)], values=[1.0, 1.0])
+    situation.give([0.5, 0.25])
+    for kind in SOLVERS:
+        getattr(gf, kind)(learn_rate=0.0, clip_norm=1.0).step([situation.nodes[0], situation.nodes[2]])
+    gf.VanillaSolver(learn_rate=1.0).step(situation.nodes)
+    np.testing.assert_array_equal(situation.values(), [0.5, 0.75])
+
+
+def test_an_interrupted_step_is_not_counted(monkeypatch):
+    situation = Situation([(1,)], values=[1.0])
+    situation.give([0.5])
+    solver = gf.AdamSolver(learn_rate=0.25)
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "multiply", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            solver.step(situation.nodes)
+    solver.step(situation.nodes)
+    np.testing.assert_allclose(situation.values(), [0.75], rtol=1e-6)
+    assert solver.state_dict()["state"]["w0"]["step"] == 1
+
+
+def interrupt(*arguments, **keywords):
+    raise KeyboardInterrupt
+
+
 def test_parameters_of_two_dtypes_step_together():
     g = gf.ExprGraph()
     x = gf.vector(g, 2, name="x", value=[3.0, 0.0])

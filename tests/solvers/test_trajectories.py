@@ -80,6 +80,13 @@ def test_the_norm_of_exploding_gradients_is_found_where_their_squares_are_infini
     np.testing.assert_allclose(situation.values(), [0.4, 1.0, 0.2], rtol=1e-6)
 
 
+def test_the_norm_where_only_the_sum_of_the_squares_is_infinite():
+    situation = Situation([(), (), ()], values=[1.0, 1.0, 1.0])
+    situation.give([1.2e154, 0.0, 1.2e154])
+    gf.VanillaSolver(learn_rate=1.0, clip_norm=1.0).step([situation.nodes[0], situation.nodes[2]])
+    np.testing.assert_allclose(situation.values(), [1 - 0.5**0.5, 1.0, 1 - 0.5**0.5], rtol=1e-12)
+
+
 def test_the_norm_of_a_long_block_does_not_depend_on_its_length():
     size = 50_000
     situation = Situation([(size,)], "float32", values=np.zeros(size))
