@@ -82,7 +82,7 @@ from graphflow.ops.noise import binomial, dropout, gaussian, uniform
 from graphflow.ops.reductions import max, mean, min, sum
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
 from graphflow.ops.slicing import slice_
-from graphflow.ops.softmax import log_softmax, log_sum_exp, softmax
+from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
 from graphflow.positions import S
 from graphflow.solvers import (
     AdaGradSolver,

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import final
+from typing import TypeGuard, final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from graphflow.graph import check_nodes
 from graphflow.node import Node
 from graphflow.op import Op
 from graphflow.positions import S
-from graphflow.storage import store
+from graphflow.storage import allocate, store
 from graphflow.values import Array, fit
 
 # What a position may be given as; None and ... stand inside tuples only.
@@ -256,6 +256,7 @@ def set_(target: Node, source: Node) -> None:
     graph = target.graph
     before = graph.assignments.get(target.id)
     if before is None or before[1] is not source:
+        allocate(target)
         graph.assignments[target.id] = (target, source)
         graph.version += 1
 
@@ -376,11 +377,22 @@ class _Group:
 
 
 def _members(nodes: object) -> tuple[Node, ...]:
-    if isinstance(nodes, Node) or not isinstance(nodes, Iterable):
+    if not _is_sequence(nodes):
         raise GraphError(
             f"unsafe_let_all: {nodes!r} are no nodes", got=type(nodes).__name__, needs="a sequence of nodes"
         )
     return tuple(nodes)
+
+
+def _is_sequence(things: object) -> TypeGuard[Iterable[object]]:
+    """Whether there are several things; iterating over a node would add slices to its graph."""
+    if isinstance(things, (str, bytes, Node)):
+        return False
+    try:
+        iter(things)  # type: ignore[call-overload]  # any object is tried, on purpose
+    except TypeError:
+        return False
+    return True
 
 
 def _group(nodes: tuple[Node, ...]) -> _Group:
@@ -424,7 +436,7 @@ def _takes_numbers(node: Node) -> bool:
 
 def _move_one_by_one(nodes: tuple[Node, ...], positions: object) -> None:
     """Check every position, then write them all."""
-    if isinstance(positions, (str, bytes, Node)) or not isinstance(positions, Iterable):
+    if not _is_sequence(positions):
         raise BindingError(
             "unsafe_let_all: the positions are no sequence",
             got=type(positions).__name__,

@@ -33,9 +33,8 @@ def as_dtype(dtype: object) -> DType:
     except TypeError:
         found = None
     # None means float64 to numpy, which is never what somebody who writes it here means.
-    if found not in ALL or dtype is None:
+    if found is None or dtype is None or found not in ALL:
         raise DTypeError(f"unknown dtype {dtype!r}", needs="one of float32, float64, int64, bool")
-    assert found is not None  # noqa: S101 - for the type checker: None is none of the four
     return found
 
 

@@ -158,10 +158,12 @@ class ExprGraph(GraphView):
 
     @property
     def nodes(self) -> tuple[Node, ...]:
+        """All nodes, in the order in which they were made."""
         return tuple(self._nodes)
 
     @property
     def whole(self) -> ExprGraph:
+        """The graph itself."""
         return self
 
     def __len__(self) -> int:
@@ -303,10 +305,12 @@ class Subgraph(GraphView):
 
     @property
     def nodes(self) -> tuple[Node, ...]:
+        """The nodes of the part, in the order in which they were made."""
         return self._nodes
 
     @property
     def whole(self) -> ExprGraph:
+        """The graph that this is a part of."""
         return self._graph
 
     def __repr__(self) -> str:
@@ -334,22 +338,29 @@ def check_nodes(what: str, nodes: Iterable[object], graph: ExprGraph | None = No
     for node in nodes:
         if not isinstance(node, Node):
             raise GraphError(f"{what}: {node!r} is no node", got=type(node).__name__, needs="nodes")
-        graph = graph or node.graph
+        graph = node.graph if graph is None else graph
         if node.graph is not graph:
             raise GraphError(f"{what}: {node} belongs to another graph", needs="nodes of one graph", where=node.origin)
 
 
-def apply(op: Op, *operands: object, name: str | None = None) -> Node:
+def apply(op: Op, *operands: object, name: str | None = None, partner: Node | None = None) -> Node:
     """Append `op(*operands)` to the graph of the operands; plain numbers and arrays become constants.
 
     A constant takes the dtype of the node beside it: `x * 2.0` keeps x's dtype, and so does an array of numpy's
     default float64.
 
+    Args:
+        op: the operation.
+        operands: nodes, numbers and arrays.
+        name: of the new node.
+        partner: the node whose dtype constants take; by default the first one among the operands.
+
     Raises:
         GraphError: no operand is a node.
         ShapeError, DTypeError: the op refuses the operands.
     """
-    partner = next((operand for operand in operands if isinstance(operand, Node)), None)
+    if partner is None:
+        partner = next((operand for operand in operands if isinstance(operand, Node)), None)
     if partner is None:
         raise GraphError(
             f"{op.name}: no operand is a node",
@@ -390,11 +401,6 @@ def literal(value: object, partner: Node) -> Literal:
 def constant_like(value: Literal, partner: Node) -> Node:
     """The constant that a literal stands for."""
     return partner.graph.constant(value.array, dtype=value.type.dtype)
-
-
-def as_node(value: object, partner: Node) -> Node:
-    """The node itself, or a constant that goes with `partner`."""
-    return value if isinstance(value, Node) else constant_like(literal(value, partner), partner)
 
 
 def _described(operand: Node | Literal) -> tuple[str, str]:

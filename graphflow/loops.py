@@ -205,7 +205,8 @@ class Concat:
 class Random:
     """Fresh numbers on each run: a function of the machine's seed, the stream and the number of the run, nothing else.
 
-    distribution: uniform (low, high), gaussian (mean, stdev), binomial (trials, probability).
+    distribution: uniform (low, high), gaussian (mean, stdev), binomial (trials, probability), mask (probability of 0,
+    value elsewhere).
     """
 
     distribution: str

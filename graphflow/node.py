@@ -78,22 +78,27 @@ class Node:
 
     @property
     def shape(self) -> Shape:
+        """Its sizes, () for a scalar."""
         return self.type.shape
 
     @property
     def dtype(self) -> DType:
+        """float32, float64, int64 or bool, as numpy's dtype object."""
         return self.type.dtype
 
     @property
     def dims(self) -> int:
+        """How many axes it has."""
         return len(self.type.shape)
 
     @property
     def ndim(self) -> int:
+        """How many axes it has, under numpy's name."""
         return len(self.type.shape)
 
     @property
     def size(self) -> int:
+        """How many elements it has."""
         return self.type.size
 
     @property
@@ -103,14 +108,17 @@ class Node:
 
     @property
     def is_scalar(self) -> bool:
+        """Whether it has no axes."""
         return self.dims == 0
 
     @property
     def is_vector(self) -> bool:
+        """Whether it has one axis."""
         return self.dims == 1
 
     @property
     def is_matrix(self) -> bool:
+        """Whether it has two axes."""
         return self.dims == 2
 
     @property

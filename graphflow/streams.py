@@ -63,7 +63,7 @@ def draw(
 
     Example:
         >>> draw("mask", (0.5, 2.0), (4,), np.dtype("float32"), stream_generator(0, 0, 0)).tolist()
-        [2.0, 0.0, 0.0, 2.0]
+        [0.0, 0.0, 0.0, 2.0]
     """
     first, second = parameters
     if distribution == "uniform":

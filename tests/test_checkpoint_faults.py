@@ -294,10 +294,10 @@ ODD = {
 def test_odd_json_is_refused_within_a_second_and_64_mib(path, case):
     make, reason = ODD[case]
     path.write_bytes(make())
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(CheckpointError, match=reason):
         load_checkpoint(path)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     tracemalloc.start()
     try:
         with pytest.raises(CheckpointError, match=reason):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import numpy as np
@@ -10,58 +11,64 @@ from graphflow.backends.scalar_steps import Action
 from graphflow.loops import Contract
 from graphflow.values import Array
 
+Labels = tuple[int, ...]
+
 
 def contract_actions(loop: Contract, left: Array, right: Array, output: Array) -> list[Action]:
     """Calls that leave the contraction in `output`, which is contiguous."""
-    if not loop.summed and not set(loop.left) & set(loop.right) and loop.out == loop.left + loop.right:
-        return [partial(np.multiply, left.reshape(left.shape + (1,) * right.ndim), right, output)]
-    product = _as_product(loop, left, right, output)
+    sizes = {label: output.shape[axis] for axis, label in enumerate(loop.out)}
+    left, left_labels = _without_broadcast_axes(left, loop.left, sizes)
+    right, right_labels = _without_broadcast_axes(right, loop.right, sizes)
+    product = _as_product(left_labels, right_labels, loop.out, left, right, output)
     if product is not None:
         return [product]
-    letters = [[chr(ord("a") + label) for label in labels] for labels in (loop.left, loop.right, loop.out)]
-    subscripts = f"{''.join(letters[0])},{''.join(letters[1])}->{''.join(letters[2])}"
-    return [partial(np.einsum, subscripts, *_without_ones(loop, left, right), out=output)]
+    letters = ["".join(chr(ord("a") + label) for label in labels) for labels in (left_labels, right_labels, loop.out)]
+    return [partial(np.einsum, f"{letters[0]},{letters[1]}->{letters[2]}", left, right, out=output)]
 
 
-def _as_product(loop: Contract, left: Array, right: Array, output: Array) -> Action | None:
-    """A call of BLAS through numpy, where the labels are those of a product of matrices or vectors."""
-    if len(loop.summed) != 1:
+def _without_broadcast_axes(array: Array, labels: Labels, sizes: dict[int, int]) -> tuple[Array, Labels]:
+    """Leave out axes of size 1 that stand for a larger size in the output: the other side's axis is enough."""
+    dropped = tuple(axis for axis, label in enumerate(labels) if array.shape[axis] == 1 and sizes.get(label, 1) != 1)
+    return np.squeeze(array, dropped), tuple(label for axis, label in enumerate(labels) if axis not in dropped)
+
+
+def _as_product(
+    left_labels: Labels, right_labels: Labels, out: Labels, left: Array, right: Array, output: Array
+) -> Action | None:
+    """One call of numpy's products, where labels and strides allow it without copying."""
+    shared = [label for label in left_labels if label in right_labels]
+    batch = tuple(label for label in out if label in shared)
+    summed = tuple(label for label in shared if label not in out)
+    rows = tuple(label for label in out if label not in right_labels)
+    columns = tuple(label for label in out if label not in left_labels)
+    if out != batch + rows + columns or output.size == 0:
         return None
-    summed = loop.summed[0]
-    batch = [label for label in loop.out if label not in (*_own(loop.left, loop.right), *_own(loop.right, loop.left))]
-    rows, columns = _own(loop.left, loop.right), _own(loop.right, loop.left)
-    # Batch labels may be missing on one side; then they are that side's own, and only the last one is a row or column.
-    if len(rows) > 1 or len(columns) > 1 or loop.out != (*batch, *rows, *columns):
+    if not summed and not batch:
+        first = left.transpose([left_labels.index(label) for label in rows])
+        second = right.transpose([right_labels.index(label) for label in columns])
+        return partial(np.multiply, first.reshape(first.shape + (1,) * second.ndim), second, output)
+    first_matrix = _grouped(left, left_labels, (batch, rows, summed))
+    second_matrix = _grouped(right, right_labels, (batch, summed, columns))
+    target = _grouped(output, out, (batch, rows, columns))
+    if first_matrix is None or second_matrix is None or target is None:
         return None
-    first = _ordered(left, loop.left, (*batch, *rows, summed))
-    second = _ordered(right, loop.right, (*batch, summed, *columns))
-    if first is None or second is None:
-        return None
-    if not batch:
-        return partial(np.dot, first, second, output)
-    if not rows or not columns:
-        return None
-    return partial(np.matmul, first, second, output)
-
-
-def _own(labels: tuple[int, ...], others: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(label for label in labels if label not in others)
-
-
-def _ordered(array: Array, labels: tuple[int, ...], wanted: tuple[int, ...]) -> Array | None:
-    """The array with its axes in the wanted order, or None where labels are missing."""
-    if set(labels) != set(wanted):
-        return None
-    return array.transpose([labels.index(label) for label in wanted])
-
-
-def _without_ones(loop: Contract, left: Array, right: Array) -> tuple[Array, Array]:
-    """Both inputs with axes of size 1 broadcast to the other's size, as einsum wants equal sizes."""
-    sizes: dict[int, int] = {}
-    for labels, array in ((loop.left, left), (loop.right, right)):
-        for label, size in zip(labels, array.shape, strict=True):
-            sizes[label] = max(sizes.get(label, 1), size) if size != 0 else 0
-    return (
-        np.broadcast_to(left, [sizes[label] for label in loop.left]),
-        np.broadcast_to(right, [sizes[label] for label in loop.right]),
+    if batch:
+        return partial(np.matmul, first_matrix, second_matrix, target)
+    # A vector is given to BLAS as a vector: its product with a matrix is cheaper than that of a one-row matrix.
+    first = first_matrix[0] if rows else first_matrix[0, 0]
+    second = second_matrix[0] if columns else second_matrix[0, :, 0]
+    return partial(
+        np.dot,
+        first,
+        second,
+        target.reshape([size for size, group in zip(target.shape, (batch, rows, columns), strict=True) if group]),
     )
+
+
+def _grouped(array: Array, labels: Labels, groups: tuple[Labels, Labels, Labels]) -> Array | None:
+    """The array as a stack of matrices, one axis for each group of labels; None where that needs a copy."""
+    order = [labels.index(label) for group in groups for label in group]
+    moved = array.transpose(order)
+    sizes = dict(zip(labels, array.shape, strict=True))
+    grouped = moved.reshape([math.prod(sizes[label] for label in group) for group in groups])
+    return grouped if np.may_share_memory(grouped, array) else None

@@ -14,7 +14,7 @@ from graphflow.ops import (
     reductions,
     shape,
     slicing,
-    softmax,
+    softmax_family,
     stability,
 )
 
@@ -30,6 +30,6 @@ __all__ = [
     "reductions",
     "shape",
     "slicing",
-    "softmax",
+    "softmax_family",
     "stability",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from graphflow.dtypes import bool_
 from graphflow.errors import DTypeError, OpContractError
-from graphflow.graph import apply, as_node
+from graphflow.graph import apply
 from graphflow.loops import Map
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, BadSample, Gradient, Op, Sample
@@ -352,12 +352,9 @@ def where(condition: object, a: object, b: object) -> Node:
         >>> print(gf.where(x > 0.0, x, 0.0).type)
         float32[3]
     """
-    # The condition is no partner for the branches: a number beside a bool would not become float64.
-    if isinstance(a, Node) and not isinstance(b, Node):
-        b = as_node(b, a)
-    elif isinstance(b, Node) and not isinstance(a, Node):
-        a = as_node(a, b)
-    return apply(Where(), condition, a, b)
+    # The condition is no partner for the branches: a number beside a bool would not become a float.
+    partner = next((branch for branch in (a, b) if isinstance(branch, Node)), None)
+    return apply(Where(), condition, a, b, partner=partner)
 
 
 OPERATORS.lt = lt

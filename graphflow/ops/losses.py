@@ -16,7 +16,7 @@ from graphflow.ops.indexing import apply_with_ids, check_id_dtype, check_ids
 from graphflow.ops.reductions import sum as sum_along
 from graphflow.ops.sampling import f32, f64, i64, integers, numbers
 from graphflow.ops.shape import broadcast_to, reshape
-from graphflow.ops.softmax import Softmax, SoftmaxGradient
+from graphflow.ops.softmax_family import Softmax, SoftmaxGradient
 from graphflow.scalars import Scalar
 from graphflow.tensortype import TensorType, float_dtype
 from graphflow.values import Array

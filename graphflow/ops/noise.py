@@ -16,12 +16,12 @@ from typing import ClassVar
 import numpy as np
 
 from graphflow.construct import MOST_AXES
-from graphflow.dtypes import DType, as_dtype, float32, float64, int64, is_float
+from graphflow.dtypes import DType, as_dtype, bool_, float32, float64, int64, is_float
 from graphflow.errors import DTypeError, GraphError, OptionError, ShapeError
 from graphflow.graph import ExprGraph
 from graphflow.loops import Random
 from graphflow.node import Node
-from graphflow.op import Builder, E, Gradient, Op, Sample
+from graphflow.op import BadSample, Builder, E, Gradient, Op, Sample
 from graphflow.streams import draw
 from graphflow.tensortype import Shape, TensorType, as_shape
 from graphflow.values import Array
@@ -48,7 +48,12 @@ class RandomOp(Op, abstract=True):
     def distribution(self) -> str:
         return self.symbol
 
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Refuse a dtype or parameters that the distribution does not have."""
+
     def infer(self) -> TensorType:
+        self.check()
         return TensorType(self.dtype, self.shape)
 
     def evaluate(self, generator: np.random.Generator) -> Array:
@@ -63,12 +68,12 @@ class RandomOp(Op, abstract=True):
     def require(self, *, holds: bool, got: str, needs: str) -> None:
         """Refuse a parameter out of its range."""
         if not holds:
-            raise OptionError(f"{self.symbol}: a parameter is out of its range", got=got, needs=needs)
+            raise OptionError("a parameter is out of its range", got=got, needs=needs)
 
     def require_float(self) -> None:
         """Refuse a dtype that cannot hold fractions."""
         if not is_float(self.dtype):
-            raise DTypeError(f"{self.symbol}: not defined for {self.dtype}", needs="float32 or float64")
+            raise DTypeError(f"not defined for {self.dtype}", needs="float32 or float64")
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Uniform(RandomOp):
     low: float
     high: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.require_float()
         width = self.high - self.low
         largest = float(np.finfo(self.dtype).max)
@@ -97,6 +102,12 @@ class Uniform(RandomOp):
         yield Sample(cls((), float64, 1, 0.0, 1.0), (), smooth=False)
         yield Sample(cls((0, 2), float32, 2, 0.5, 0.5), (), smooth=False)
 
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((3,), float32, 0, 1.0, 0.0), (), OptionError)
+        yield BadSample(cls((3,), float32, 0, -3e38, 3e38), (), OptionError)
+        yield BadSample(cls((3,), int64, 0, 0.0, 1.0), (), DTypeError)
+
 
 @dataclass(frozen=True)
 class Gaussian(RandomOp):
@@ -104,7 +115,7 @@ class Gaussian(RandomOp):
     mean: float
     stdev: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.require_float()
         largest = float(np.finfo(self.dtype).max)
         self.require(
@@ -122,6 +133,11 @@ class Gaussian(RandomOp):
         yield Sample(cls((3, 4), float32, 0, 1.0, 0.5), (), smooth=False)
         yield Sample(cls((), float64, 1, 0.0, 0.0), (), smooth=False)
 
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((3,), float32, 0, 0.0, -1.0), (), OptionError)
+        yield BadSample(cls((3,), int64, 0, 0.0, 1.0), (), DTypeError)
+
 
 @dataclass(frozen=True)
 class Binomial(RandomOp):
@@ -129,9 +145,9 @@ class Binomial(RandomOp):
     trials: float
     prob: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         if not is_float(self.dtype) and self.dtype != int64:
-            raise DTypeError(f"{self.symbol}: not defined for {self.dtype}", needs="float32, float64 or int64")
+            raise DTypeError(f"not defined for {self.dtype}", needs="float32, float64 or int64")
         self.require(
             holds=0 <= self.trials <= LARGEST_TRIALS and self.trials == int(self.trials),
             got=f"trials {self.trials:g}",
@@ -148,6 +164,12 @@ class Binomial(RandomOp):
         yield Sample(cls((3, 4), float32, 0, 10.0, 0.3), (), smooth=False)
         yield Sample(cls((2,), int64, 1, 5.0, 1.0), (), smooth=False)
 
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((3,), float32, 0, 2.5, 0.5), (), OptionError)
+        yield BadSample(cls((3,), float32, 0, 2.0, 1.5), (), OptionError)
+        yield BadSample(cls((3,), bool_, 0, 2.0, 0.5), (), DTypeError)
+
 
 @dataclass(frozen=True)
 class DropoutMask(RandomOp):
@@ -156,7 +178,7 @@ class DropoutMask(RandomOp):
     symbol = "dropout"
     probability: float
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         self.require_float()
         self.require(
             holds=0 <= self.probability < 1,
@@ -179,6 +201,11 @@ class DropoutMask(RandomOp):
     def samples(cls) -> Iterable[Sample]:
         yield Sample(cls((3, 4), float32, 0, 0.25), (), smooth=False)
         yield Sample(cls((5,), float64, 1, 0.0), (), smooth=False)
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((3,), float32, 0, 1.0), (), OptionError)
+        yield BadSample(cls((3,), int64, 0, 0.5), (), DTypeError)
 
 
 @dataclass(frozen=True)
@@ -326,8 +353,10 @@ def dropout(x: Node, probability: float) -> Node:
             hint=f"gf.cast({x.label}, 'float32')",
             where=x.origin,
         )
-    mask = DropoutMask(x.shape, x.dtype, x.graph.streams, _number("dropout", "probability", probability))
-    return x if mask.probability == 0.0 else x * _append(x.graph, mask, None)
+    chance = _number("dropout", "probability", probability)
+    if chance == 0.0:
+        return x
+    return x * _append(x.graph, DropoutMask(x.shape, x.dtype, x.graph.streams, chance), None)
 
 
 def _graph(what: str, g: object) -> ExprGraph:

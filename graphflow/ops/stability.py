@@ -18,7 +18,7 @@ from graphflow.ops.elementary import Exp, Expm1, Log, Log1p, Sigmoid, Softplus
 from graphflow.ops.reductions import Sum
 from graphflow.ops.shape import Reshape, Transpose
 from graphflow.ops.slicing import Slice
-from graphflow.ops.softmax import LogSoftmax, LogSumExp, Softmax
+from graphflow.ops.softmax_family import LogSoftmax, LogSumExp, Softmax
 
 Rule = Callable[[Sequence[E], Builder[E]], E | None]
 

@@ -1,11 +1,11 @@
 """Pictures: graphs through Graphviz, matrices and curves through matplotlib.
 
-    labels    text: short, visible, escaped
-    style     the look of each role
-    dot       to_dot: a small graph, node by node
-    render    to_dot's text to svg, png or pdf
-    notebook  what a notebook shows
-    heatmap   matrices and curves
+labels    text: short, visible, escaped
+style     the look of each role
+dot       to_dot: a small graph, node by node
+render    to_dot's text to svg, png or pdf
+notebook  what a notebook shows
+heatmap   matrices and curves
 """
 
 from __future__ import annotations

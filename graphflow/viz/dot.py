@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView, Subgraph
 from graphflow.node import Node
+from graphflow.viz.frames import OUTSIDE, Frame, frames
 from graphflow.viz.labels import details, headline, is_foldable, label, tooltip, visible
-from graphflow.viz.style import BOLD_FRAME, FONT, PALE, STYLES, role_of
+from graphflow.viz.style import BOLD_FRAME, CLUSTER, FONT, NOTE, PALE, STYLES, role_of
 
 if TYPE_CHECKING:
     import graphviz
 
 LIMIT: Final = 300
-MOST_CLUSTERS: Final = 24
 
-Path = tuple[str, ...]
+READING_AID: Final = ("1, 2: order of operands", "dashed: forward value used again")
 
 
 def to_dot(view: GraphView, *, limit: int = LIMIT, legend: bool = True) -> str:
     """The graph in Graphviz's language; the same graph gives the same text.
+
+    Forward nodes run from top to bottom, gradients beside them from bottom to top. Small constants stand in the labels
+    of their users.
 
     Args:
         view: a graph or a part of one.
@@ -60,12 +63,12 @@ def check_size(view: GraphView, limit: int) -> None:
             "the graph is too large to be drawn node by node",
             got=f"{len(view)} nodes",
             needs=f"at most {limit}, the limit",
-            hint=f"a part: graph.subgraph(node), or limit={len(view)} if you can wait",
+            hint=f"draw a part: graph.subgraph(node); or set limit={len(view)} and wait",
         )
 
 
 class _Drawing:
-    """What the nodes, edges and clusters of one picture have in common."""
+    """What the nodes, edges and frames of one picture have in common."""
 
     def __init__(self, view: GraphView) -> None:
         import graphviz
@@ -74,6 +77,7 @@ class _Drawing:
         self._graphviz = graphviz
         self._title = graph.name
         self._parameters = graph.gradients
+        self._gradient_names = gradient_names(graph.gradients, graph.nodes)
         asked_for = {*graph.reads, *graph.results, *(node.id for node in view.roots)}
         if isinstance(view, Subgraph):
             asked_for.update(node.id for node in view.outputs)
@@ -83,13 +87,13 @@ class _Drawing:
 
     def text(self, *, legend: bool) -> str:
         dot = self._digraph("graphflow")
-        # A few hundred nodes in rows: the spacing keeps them on a screen, the font is one that every viewer has.
         dot.attr("graph", bgcolor="white", fontname=FONT, fontsize="12", nodesep="0.2", ranksep="0.35")
         if self._title:
             dot.attr("graph", label=self._plain(label([visible(self._title)])), labelloc="t")
-        dot.attr("node", fontname=FONT, fontsize="11", margin="0.12,0.05", height="0.3", fontcolor="black")
-        dot.attr("edge", fontname=FONT, fontsize="9", arrowsize="0.6")
-        self._add_clusters(dot)
+        dot.attr("node", fontname=FONT, fontsize="11", margin="0.12,0.05", height="0.3")
+        # The small numbers, which tell the operands apart, stand beside the arrow heads.
+        dot.attr("edge", fontname=FONT, fontsize="8", fontcolor=PALE, arrowsize="0.6", labeldistance="1.4", labelangle="38")
+        self._add_nodes(dot)
         for node in self._nodes:
             self._add_edges(dot, node)
         if legend:
@@ -97,7 +101,7 @@ class _Drawing:
         text: str = dot.source
         return text
 
-    def _digraph(self, name: str | None = None) -> graphviz.Digraph:
+    def _digraph(self, name: str) -> graphviz.Digraph:
         return self._graphviz.Digraph(name)
 
     def _plain(self, text: str) -> str:
@@ -106,76 +110,80 @@ class _Drawing:
         return marked
 
     def _is_bold(self, node: Node) -> bool:
-        """Whether the user reads it; inputs he knows already."""
+        """Whether the user reads it. What he put in he knows already."""
         return node.op is not None and node.id in self._kept
+
+    # --- nodes ----------------------------------------------------------------------------------------------------------
+
+    def _add_nodes(self, dot: graphviz.Digraph) -> None:
+        """Add all nodes, those of a step or scope within its frame."""
+        members: dict[Frame, list[Node]] = {OUTSIDE: []}
+        for node, frame in frames(self._nodes):
+            for depth in range(len(frame)):
+                members.setdefault(frame[: depth + 1], [])
+            members[frame].append(node)
+        drawn = {frame: self._digraph(f"cluster_{number}") for number, frame in enumerate(members)}
+        drawn[OUTSIDE] = dot
+        for frame, nodes in members.items():
+            if frame:
+                drawn[frame].attr(label=self._plain(label([frame[-1]])), style="rounded", **CLUSTER)
+            for node in nodes:
+                self._add_node(drawn[frame], node)
+        # The innermost first, because a frame is copied into the one around it.
+        for frame in sorted(members, key=len, reverse=True):
+            if frame:
+                drawn[frame[:-1]].subgraph(drawn[frame])
 
     def _add_node(self, dot: graphviz.Digraph, node: Node) -> None:
         attributes = STYLES[role_of(node, self._parameters)].attributes()
         if self._is_bold(node):
             attributes["penwidth"] = BOLD_FRAME
-        attributes["tooltip"] = self._plain(tooltip(details(node)))
-        dot.node(f"n{node.id}", self._plain(label([headline(node, self._folded), str(node.type)])), **attributes)
+        what = headline(node, self._gradient_names.get(node.id), self._folded)
+        text = self._plain(label([what, str(node.type)]))
+        dot.node(f"n{node.id}", text, **attributes, tooltip=self._plain(tooltip(details(node))))
+
+    # --- edges ----------------------------------------------------------------------------------------------------------
 
     def _add_edges(self, dot: graphviz.Digraph, node: Node) -> None:
         operands = [operand for operand in node.inputs if operand.id not in self._folded]
-        role = role_of(node, self._parameters)
+        is_backward = role_of(node, self._parameters) == "gradient"
         for number, operand in enumerate(operands, 1):
-            attributes = {"color": STYLES[role].line}
+            attributes = {"color": STYLES["gradient" if is_backward else "forward"].line}
             if len(operands) > 1:
                 attributes["headlabel"] = str(number)
-            if role == "gradient" and operand.gradient_of is None:
-                # What the gradient looks up in the forward pass would otherwise pull the two apart.
-                attributes |= {"color": PALE, "style": "dashed", "weight": "0"}
+            if is_backward:
+                # Gradients are to flow upwards: the edge has no say in the layout, an invisible one has.
+                attributes["constraint"] = "false"
+                if operand.gradient_of is None:
+                    attributes |= {"color": PALE, "style": "dashed"}
+                else:
+                    dot.edge(f"n{node.id}", f"n{operand.id}", style="invis")
             dot.edge(f"n{operand.id}", f"n{node.id}", **attributes)
 
-    # --- steps and scopes ---------------------------------------------------------------------------------------------
-
-    def _add_clusters(self, dot: graphviz.Digraph) -> None:
-        """Add all nodes, those of a step or scope within its frame."""
-        paths = cluster_paths(self._nodes)
-        members: dict[Path, list[Node]] = {(): []}
-        for node in self._nodes:
-            path = paths[node.id]
-            for length in range(len(path) + 1):
-                members.setdefault(path[:length], [])
-            members[path].append(node)
-        drawn = {path: dot if not path else self._digraph(f"cluster_{index}") for index, path in enumerate(members)}
-        for path, nodes in members.items():
-            if path:
-                drawn[path].attr(label=self._plain(label([path[-1]])), color=PALE, style="rounded", fontcolor="#444444")
-            for node in nodes:
-                self._add_node(drawn[path], node)
-        for path in sorted(members, key=len, reverse=True):
-            if path:  # the innermost first: a frame is copied into the one around it
-                drawn[path[:-1]].subgraph(drawn[path])
+    # --- legend ---------------------------------------------------------------------------------------------------------
 
     def _add_legend(self, dot: graphviz.Digraph) -> None:
         roles = {role_of(node, self._parameters) for node in self._nodes}
         entries = [(role, style.meaning, style.attributes()) for role, style in STYLES.items() if role in roles]
         if any(self._is_bold(node) for node in self._nodes):
-            entries.append(("read", "bold frame: you read it", {"shape": "box", "penwidth": BOLD_FRAME}))
+            entries.append(("bold", "bold frame: read by you", {"shape": "box", "penwidth": BOLD_FRAME}))
+        entries.append(("edges", label(READING_AID if "gradient" in roles else READING_AID[:1]), NOTE))
         with dot.subgraph(name="cluster_legend") as box:
-            box.attr(label="legend", color=PALE, style="dashed", fontcolor="#444444")
+            box.attr(label="legend", style="dashed", **CLUSTER)
             for role, meaning, attributes in entries:
                 box.node(f"legend_{role}", meaning, **attributes, tooltip=meaning)
             for (above, *_), (below, *_) in zip(entries, entries[1:], strict=False):
                 box.edge(f"legend_{above}", f"legend_{below}", style="invis")
 
 
-def cluster_paths(nodes: Iterable[Node]) -> Mapping[int, Path]:
-    """The frames around each node, from the outside in: its step, then its scopes.
+def gradient_names(gradients: Mapping[int, Node], nodes: Sequence[Node]) -> dict[int, str]:
+    """For each node that `grad` returned, what it is the gradient of.
 
-    Where there would be too many frames, those of the scopes are left out, then those of the steps.
+    Args:
+        gradients: the gradients by the id of the node they were taken of.
+        nodes: all nodes of the graph, by id.
     """
-    nodes = tuple(nodes)
-    for with_steps, with_scopes in ((True, True), (True, False), (False, False)):
-        paths = {node.id: _path(node, with_steps=with_steps, with_scopes=with_scopes) for node in nodes}
-        if len({path[:length] for path in paths.values() for length in range(1, len(path) + 1)}) <= MOST_CLUSTERS:
-            break
-    return paths
-
-
-def _path(node: Node, *, with_steps: bool, with_scopes: bool) -> Path:
-    step = (f"step {node.step}",) if with_steps and node.step is not None else ()
-    scopes = tuple(visible(part) for part in node.scope.split("/")) if with_scopes and node.scope else ()
-    return step + scopes
+    names: dict[int, str] = {}
+    for number, gradient in gradients.items():
+        names.setdefault(gradient.id, visible(nodes[number].label))
+    return names

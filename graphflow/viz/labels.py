@@ -68,14 +68,15 @@ def is_foldable(node: Node) -> bool:
     return node.is_constant and node.name is None and node.dims <= 1 and node.size <= LARGEST_FOLDED
 
 
-def headline(node: Node, folded: Collection[int] = ()) -> str:
-    """What a node is, such as `w`, `tanh`, `cost = sum` or `pow(·, 2)`.
+def headline(node: Node, gradient_name: str | None = None, folded: Collection[int] = ()) -> str:
+    """What a node is, such as `w`, `tanh`, `cost = sum`, `∂w = outer` or `pow(·, 2)`.
 
     Args:
         node: the node.
+        gradient_name: the name of the node that it is the gradient of, if any.
         folded: ids of the constants that are not drawn; their numbers stand here.
     """
-    name = visible(node.name or "", LONGEST_NAME)
+    name = visible(node.name or (f"∂{gradient_name}" if gradient_name else ""), LONGEST_NAME)
     if node.op is None:
         return name or (numbers(node.storage) if is_foldable(node) else node.label)
     what = visible(node.op.symbol, LONGEST_NAME)

@@ -11,6 +11,8 @@ from graphflow.node import Node
 FONT: Final = "Helvetica,Arial,sans-serif"
 BOLD_FRAME: Final = "3"
 PALE: Final = "#7A7A7A"
+CLUSTER: Final = {"color": PALE, "fontcolor": "#444444"}
+NOTE: Final = {"shape": "plaintext", "fontsize": "9"}
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Style:
         shape: Graphviz's name of the shape.
         fill: colour of the inside, light enough for black text.
         line: colour of the frame, and of the edges that lead to such a node.
-        corners: "rounded" or "".
+        corners: Graphviz's style of the corners, or "".
     """
 
     meaning: str
@@ -34,7 +36,8 @@ class Style:
     def attributes(self) -> dict[str, str]:
         """The look as attributes of a Graphviz node."""
         style = f"filled,{self.corners}" if self.corners else "filled"
-        return {"shape": self.shape, "style": style, "fillcolor": self.fill, "color": self.line}
+        margin = {"margin": "0.2,0.05"} if self.corners == "diagonals" else {}  # room for the lines in the corners
+        return {"shape": self.shape, "style": style, "fillcolor": self.fill, "color": self.line, **margin}
 
 
 # The lines are colours that Okabe and Ito chose for all kinds of colour vision (https://jfly.uni-koeln.de/color/);

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from graphflow.vm.calling import function
 from graphflow.vm.compiling import compile_graph
-from graphflow.vm.function import function
 from graphflow.vm.lisp_machine import LispMachine
 from graphflow.vm.tape_machine import TapeMachine
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import final
+from typing import Self, final
 
 import numpy as np
 
@@ -97,6 +97,12 @@ class LispMachine:
 
     def close(self) -> None:
         """Nothing to give back."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def _value(self, node: Node, values: Mapping[int, Array], graph: ExprGraph) -> Array:
         override = graph.overrides.get(node.id)

@@ -127,7 +127,7 @@ def test_where_hands_special_numbers_through_unchanged():
     assert same_bits(run(lambda condition, a: gf.where(condition, 7.0, a), x >= 5, x)[x < 5], x[x < 5])
 
 
-# --- dtypes of plain numbers -------------------------------------------------------------------------------------------
+# --- dtypes of plain numbers ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -150,7 +150,7 @@ def test_comparisons_with_plain_numbers():
     assert run(lambda node: np.array([-1.0, 5.0, 2.0]) != node, x).tolist() == [False, True, False]
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------------------------
 
 
 def refusal(function, *types, error):
@@ -225,7 +225,7 @@ def test_where_without_a_node_is_refused():
         gf.where([True], 1.0, 2.0)
 
 
-# --- gradients ---------------------------------------------------------------------------------------------------------
+# --- gradients -----------------------------------------------------------------------------------------------------
 
 
 def test_gradients_of_where_match_differences():
@@ -277,7 +277,7 @@ def test_no_gradient_flows_through_a_condition():
     np.testing.assert_allclose(slopes[0], [0.0, 2.0 * weights[1]], rtol=1e-12)
 
 
-# --- loop forms --------------------------------------------------------------------------------------------------------
+# --- loop forms ----------------------------------------------------------------------------------------------------
 
 
 def test_the_loop_forms():

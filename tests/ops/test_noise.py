@@ -32,7 +32,7 @@ def assert_moments(sample, mean, variance, fourth):
     assert abs(((sample - mean) ** 2).mean() - variance) <= 5 * math.sqrt((fourth - variance**2) / COUNT)
 
 
-# --- distributions -----------------------------------------------------------------------------------------------------
+# --- distributions -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [float32, float64], ids=str)
@@ -108,7 +108,7 @@ def test_an_unknown_distribution_is_refused():
         drawn("cauchy", 0.0, 1.0)
 
 
-# --- streams -----------------------------------------------------------------------------------------------------------
+# --- streams -------------------------------------------------------------------------------------------------------
 
 
 def test_the_numbers_depend_on_seed_stream_and_run_and_on_nothing_else():
@@ -129,7 +129,11 @@ def test_the_words_of_a_stream_are_fixed_for_ever():
 
 def test_streams_and_runs_are_uncorrelated():
     samples = np.array(
-        [drawn("gaussian", 0.0, 1.0, shape=(20_000,), seed=3, stream=stream, run=run) for stream in (0, 1) for run in (0, 1)]
+        [
+            drawn("gaussian", 0.0, 1.0, shape=(20_000,), seed=3, stream=stream, run=run)
+            for stream in (0, 1)
+            for run in (0, 1)
+        ]
     )
     correlations = np.corrcoef(samples)[np.triu_indices(4, 1)]
     assert np.abs(correlations).max() < 5 / math.sqrt(20_000)
@@ -142,7 +146,7 @@ def test_keys_that_are_no_words_are_refused(what, bad):
         stream_generator(**{"seed": 0, "stream": 0, "run": 0, what: bad})
 
 
-# --- nodes -------------------------------------------------------------------------------------------------------------
+# --- nodes ---------------------------------------------------------------------------------------------------------
 
 
 def random_nodes(g):
@@ -173,7 +177,13 @@ def all_same(left, right):
 
 def test_random_nodes_have_the_types_asked_for():
     nodes = random_nodes(gf.ExprGraph())
-    assert [str(node.type) for node in nodes] == ["float32[2, 3]", "float64[4]", "float32[]", "int64[5]", "float32[2, 3]"]
+    assert [str(node.type) for node in nodes] == [
+        "float32[2, 3]",
+        "float64[4]",
+        "float32[]",
+        "int64[5]",
+        "float32[2, 3]",
+    ]
     assert [node.op.stream for node in nodes] == [0, 1, 2, 3, 4]
     assert all(node.op.is_random and not node.op.is_pure for node in nodes)
     (values,) = runs(1)
@@ -206,9 +216,8 @@ def test_the_numbers_of_a_node_do_not_depend_on_other_nodes():
 def test_the_lisp_machine_draws_the_same_numbers():
     g = gf.ExprGraph()
     nodes = random_nodes(g)
-    with gf.LispMachine(g) as machine:
-        machine.run_all()
-        assert all_same([node.value for node in nodes], runs(1)[0])
+    gf.LispMachine(g).run_all()
+    assert all_same([node.value for node in nodes], runs(1)[0])
 
 
 def test_a_node_that_is_used_twice_is_drawn_once():
@@ -233,7 +242,7 @@ def test_fill(value):
     assert same_bits(Fill((2, 3), float64, value).evaluate(), np.full((2, 3), value))
 
 
-# --- refusals ----------------------------------------------------------------------------------------------------------
+# --- refusals ------------------------------------------------------------------------------------------------------
 
 NAN, INF = math.nan, math.inf
 BAD_PARAMETERS = [
@@ -292,7 +301,9 @@ every_maker = pytest.mark.parametrize("name", MAKERS)
 
 
 @every_maker
-@pytest.mark.parametrize("shape", [-1, (2, -3), 2.5, "ab", None, (2**40, 2**40), (1,) * 65], ids=lambda shape: repr(shape)[:12])
+@pytest.mark.parametrize(
+    "shape", [-1, (2, -3), 2.5, "ab", None, (2**40, 2**40), (1,) * 65], ids=lambda shape: repr(shape)[:12]
+)
 def test_bad_shapes_are_refused(name, shape):
     g = gf.ExprGraph()
     with pytest.raises(gf.ShapeError):
@@ -335,7 +346,7 @@ def test_names_and_graphs_are_checked(name):
         MAKERS[name](None, 3)
 
 
-# --- gradients and dropout -----------------------------------------------------------------------------------------------
+# --- gradients and dropout -------------------------------------------------------------------------------------------
 
 
 def test_gradients_go_past_random_nodes():
@@ -410,7 +421,9 @@ def test_dropout_refuses_other_probabilities(probability):
 def test_dropout_refuses_other_kinds(dtype):
     g = gf.ExprGraph()
     x = gf.vector(g, 3, name="x", dtype=dtype)
-    with pytest.raises(gf.DTypeError, match=rf"^dropout: not defined for x: {dtype}\[3\]\n  needs   float32 or float64\n"):
+    with pytest.raises(
+        gf.DTypeError, match=rf"^dropout: not defined for x: {dtype}\[3\]\n  needs   float32 or float64\n"
+    ):
         gf.dropout(x, 0.5)
     with pytest.raises(gf.GraphError, match=r"^dropout: the operand is no node"):
         gf.dropout(2.0, 0.5)

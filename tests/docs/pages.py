@@ -1,0 +1,162 @@
+"""The pages of the documentation as programs: their python blocks are run in order, as a reader would copy them.
+
+    python tests/docs/pages.py run docs/quickstart.md       prints what each block prints, as JSON
+    python tests/docs/pages.py write docs/quickstart.md     runs the page and puts the outputs into it
+
+A `text` block right behind a python block is what that block prints; a line of three dots in it stands for any lines.
+"""
+
+from __future__ import annotations
+
+import code
+import contextlib
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NUMBER = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
+PLACE = re.compile(r"\b(\w+\.py):\d+")
+ANY_LINES = "..."
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, where it begins and ends in the page."""
+
+    language: str
+    text: str
+    start: int
+    end: int
+
+
+def pages() -> list[Path]:
+    """README.md and the pages of docs/, which hold programs; what docs/_build holds was made from them."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(text: str) -> list[Block]:
+    """All fenced blocks of a page, in order."""
+    return [Block(found[1], found[2], found.start(), found.end()) for found in FENCE.finditer(text)]
+
+
+def examples(text: str) -> list[tuple[Block, Block | None]]:
+    """The python blocks of a page, each with the block that shows its output."""
+    found = blocks(text)
+    result = []
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        if block.language == "python":
+            is_output = after is not None and after.language == "text" and not text[block.end : after.start].strip()
+            result.append((block, after if is_output else None))
+    return result
+
+
+class Reader(code.InteractiveInterpreter):
+    """Runs one block after the other in one namespace, as a program that has the page's name."""
+
+    def showtraceback(self) -> None:
+        """End at the first exception: a page shows those that belong to it."""
+        raise  # noqa: PLE0704 - the interpreter calls this while it handles an exception
+
+    def outputs(self, page: str, parts: Sequence[str]) -> list[str]:
+        """What each block prints; lines are counted as in a file that holds all blocks, a blank line between two."""
+        printed = []
+        begun = 0
+        for part in parts:
+            with contextlib.redirect_stdout(io.StringIO()) as output:
+                self.runcode(compile("\n" * begun + part, f"{page}.py", "exec"))
+            printed.append(output.getvalue())
+            begun += part.count("\n") + 1
+        return printed
+
+
+def run_page(path: Path, folder: Path) -> list[str]:
+    """Run a page in a process and a folder of its own; what each of its python blocks prints.
+
+    Raises:
+        AssertionError: an exception or a warning ended it.
+    """
+    command = [sys.executable, "-W", "error", __file__, "run", str(path)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": search_path_with_dot(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result: list[str] = json.loads(done.stdout)
+    return result
+
+
+def search_path_with_dot(folder: Path) -> str:
+    """The search path, completed where nothing is installed that draws: the pages are about graphflow, not Graphviz."""
+    found = os.environ.get("PATH", "")
+    from graphflow.errors import RenderError
+    from graphflow.viz.render import find_engine
+
+    try:
+        find_engine("pdf")
+    except RenderError:
+        programs = folder / "programs"
+        programs.mkdir(exist_ok=True)
+        (programs / "dot").write_text("#!/bin/sh\ncat >/dev/null\necho '<svg/>'\n", encoding="utf-8")
+        (programs / "dot").chmod(0o755)
+        found = f"{programs}{os.pathsep}{found}"
+    return found
+
+
+def differences(shown: str, printed: str) -> list[str]:
+    """The lines that differ; fractions may differ in their last digits, line numbers where the page was edited."""
+    pattern, found = shown.splitlines(), printed.splitlines()
+    place = 0
+    for number, line in enumerate(pattern):
+        if line.strip() == ANY_LINES:
+            wanted = pattern[number + 1] if number + 1 < len(pattern) else None
+            while place < len(found) and (wanted is None or not are_alike(wanted, found[place])):
+                place += 1
+            continue
+        if place >= len(found) or not are_alike(line, found[place]):
+            return [f"shown    {line}", f"printed  {found[place] if place < len(found) else 'nothing more'}"]
+        place += 1
+    return [f"printed  {line}, which is not shown" for line in found[place:]]
+
+
+def are_alike(shown: str, printed: str) -> bool:
+    """Whether two lines say the same; how blanks are spread may depend on the digits of a number beside them."""
+    shown, printed = (" ".join(PLACE.sub(r"\1:0", line).split()) for line in (shown, printed))
+    if NUMBER.sub("#", shown) != NUMBER.sub("#", printed):
+        return False
+    pairs = zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True)
+    return all(abs(float(one) - float(other)) <= 2e-3 * max(abs(float(one)), 1e-3) for one, other in pairs)
+
+
+def with_outputs(text: str, outputs: Sequence[str]) -> str:
+    """The page with what its blocks print; shown outputs that are right, or shortened by dots, stay as they are."""
+    for (block, shown), output in reversed(list(zip(examples(text), outputs, strict=True))):
+        new = f"```text\n{output}```" if output else ""
+        if shown is not None:
+            if differences(shown.text, output):
+                text = text[: shown.start] + new + text[shown.end :]
+        elif output:
+            text = text[: block.end] + "\n\n" + new + text[block.end :]
+    return text
+
+
+def main(command: str, name: str) -> None:
+    path = Path(name).resolve()
+    text = path.read_text(encoding="utf-8")
+    if command == "run":
+        outputs = Reader({"__name__": "__main__"}).outputs(path.stem.lower(), [block.text for block, _ in examples(text)])
+        print(json.dumps(outputs))
+    elif command == "write":
+        with tempfile.TemporaryDirectory() as folder:
+            path.write_text(with_outputs(text, run_page(path, Path(folder))), encoding="utf-8")
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
