@@ -9,7 +9,7 @@ import numpy as np
 
 from graphflow.blocks import adopt_parameters
 from graphflow.dtypes import is_float
-from graphflow.errors import DTypeError, GradientError, OpContractError, ShapeError
+from graphflow.errors import DTypeError, GradientError, GraphError, OpContractError, ShapeError
 from graphflow.graph import ExprGraph, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, Op
@@ -60,7 +60,8 @@ def grad(cost: Node, *wrt: Node) -> tuple[Node, ...]:
     if not is_float(cost.dtype):
         raise DTypeError(f"grad: {cost} is not floating", needs="a cost of float32 or float64", where=cost.origin)
     graph = cost.graph
-    gradients = backpropagate([cost], [graph.constant(1.0, dtype=cost.dtype)], wrt)
+    with graph.all_or_nothing():
+        gradients = backpropagate([cost], [graph.constant(1.0, dtype=cost.dtype)], wrt)
     graph.cost = cost
     return gradients
 
@@ -81,6 +82,10 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
 
     Source: Gorgonia Backpropagate.
     """
+    for what, nodes in (("outputs", outputs), ("output_grads", output_grads), ("wrt", wrt)):
+        # Going through a node would add slices of it to its graph.
+        if isinstance(nodes, Node):
+            raise GraphError(f"backpropagate: {what} is a single node", got=str(nodes), needs="a list or tuple of nodes")
     check_nodes("backpropagate", (*outputs, *output_grads, *wrt))
     if not outputs or not wrt:
         raise GradientError(
@@ -99,7 +104,7 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
         if not is_float(node.dtype):
             raise DTypeError(f"grad: {node} is not floating", needs="wrt of float32 or float64", where=node.origin)
     graph = outputs[0].graph
-    with graph.deriving(user_origin()) as belongs_to:
+    with graph.all_or_nothing(), graph.deriving(user_origin()) as belongs_to:
         path = _Path(graph, outputs, wrt, belongs_to)
         gradients = _sweep(path, outputs, output_grads, belongs_to)
         results = tuple(_result(node, path, gradients) for node in wrt)
@@ -121,7 +126,7 @@ class _Path:
     ) -> None:
         self.wrt = {node.id for node in wrt}
         self.stable: dict[int, Node] = {}
-        self._computed = [node for node in wrt if node.op is not None]
+        self._computed = [node for node in wrt if not node.is_input]
         self.seen: dict[int, Node] = {}
         waiting = list(outputs)
         while waiting:

@@ -9,7 +9,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
-from typing import TypeGuard, final
+from typing import Any, TypeGuard, final
 
 import numpy as np
 import numpy.typing as npt
@@ -384,7 +384,7 @@ def _members(nodes: object) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _is_sequence(things: object) -> TypeGuard[Iterable[object]]:
+def _is_sequence(things: object) -> TypeGuard[Iterable[Any]]:
     """Whether there are several things; iterating over a node would add slices to its graph."""
     if isinstance(things, (str, bytes, Node)):
         return False
@@ -397,21 +397,18 @@ def _is_sequence(things: object) -> TypeGuard[Iterable[object]]:
 
 def _group(nodes: tuple[Node, ...]) -> _Group:
     """What is known of these nodes, from an earlier call or looked up now."""
-    first, last = nodes[0], nodes[-1]
-    if isinstance(first, Node) and isinstance(last, Node):
-        known: dict[tuple[int, int, int], _Group] = first.graph.position_groups
-        key = (len(nodes), first.id, last.id)
-        group = known.get(key)
-        # Identity, since == between nodes would add nodes to the graph.
-        if group is not None and (group.nodes is nodes or all(map(operator.is_, group.nodes, nodes))):
-            return group
+    first = nodes[0]
+    known: dict[tuple[int, int, int], _Group] = first.graph.position_groups if isinstance(first, Node) else {}
+    # A group keeps its nodes alive, so their addresses are not given to others.
+    key = (len(nodes), id(first), id(nodes[-1]))
+    group = known.get(key)
+    # Identity, since == between nodes would add nodes to the graph.
+    if group is None or not (group.nodes is nodes or all(map(operator.is_, group.nodes, nodes))):
         check_nodes("unsafe_let_all", nodes)
         if len(known) >= MOST_GROUPS:
             known.clear()
-        known[key] = _look_at(nodes)
-        return known[key]
-    check_nodes("unsafe_let_all", nodes)
-    return _Group(nodes, None, np.zeros(0, np.uint64))
+        group = known[key] = _look_at(nodes)
+    return group
 
 
 def _look_at(nodes: tuple[Node, ...]) -> _Group:

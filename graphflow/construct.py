@@ -25,9 +25,6 @@ from graphflow.values import Array, as_array, fit, natural_dtype
 
 Init = Callable[[Shape, DType, np.random.Generator], Array]
 
-# More axes than this no numpy array can have.
-MOST_AXES = 64
-
 
 def scalar(
     g: ExprGraph, *, name: str | None = None, dtype: object = None, init: Init | None = None, value: object = None
@@ -356,12 +353,10 @@ def _sizes(what: str, shape: int | Iterable[int], dims: int | None) -> Shape:
         raise ShapeError(
             f"{what}: {shape} is no shape", got="a node", needs="whole numbers", hint=f"{shape.label}.shape"
         )
-    sizes = as_shape(int(shape) if isinstance(shape, np.integer) else shape)
+    sizes = as_shape(shape)
     if dims is not None and len(sizes) != dims:
         needs = "one size" if dims == 1 else "two sizes, rows and columns"
         raise ShapeError(f"{what}: wrong number of sizes", got=f"the shape {sizes}", needs=needs, hint="gf.tensor")
-    if len(sizes) > MOST_AXES:
-        raise ShapeError(f"{what}: too many axes", got=f"{len(sizes)} axes", needs=f"at most {MOST_AXES}")
     return sizes
 
 

@@ -282,6 +282,23 @@ class ExprGraph(GraphView):
         finally:
             self.current_step, self.current_scope, self.current_forward, self.current_origin = before
 
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """What is appended inside is taken back where the block fails, so that a refusal leaves the graph as it was."""
+        before = len(self._nodes)
+        try:
+            yield
+        except BaseException:
+            del self._nodes[before:]
+            self._scalar_constants = {key: node for key, node in self._scalar_constants.items() if node.id < before}
+            self.stable_forms = {
+                number: form
+                for number, form in self.stable_forms.items()
+                if number < before and (form is None or form.id < before)
+            }
+            self.form_owners = {number: owner for number, owner in self.form_owners.items() if number < before}
+            raise
+
     # --- values -------------------------------------------------------------------------------------------------------
 
     def unbind_all(self) -> None:

@@ -14,6 +14,7 @@ Shape = tuple[int, ...]
 
 # A size of 2**62 bytes is already beyond any address space; larger products only hide a mistake.
 LARGEST_BYTES = 2**62
+MOST_AXES = 64
 
 
 class TensorType(NamedTuple):
@@ -54,6 +55,8 @@ def as_shape(shape: int | Iterable[int]) -> Shape:
         raise ShapeError(f"{shape!r} is no shape", needs="whole numbers, such as (2, 3)") from None
     if any(size < 0 for size in sizes):
         raise ShapeError(f"{sizes} is no shape", got="a negative size", needs="sizes of 0 or more")
+    if len(sizes) > MOST_AXES:
+        raise ShapeError("too many axes", got=f"{len(sizes)} axes", needs=f"at most {MOST_AXES}, as numpy has")
     if math.prod(max(size, 1) for size in sizes) * 8 > LARGEST_BYTES:
         raise ShapeError(f"{sizes} is too large", got="more bytes than memory can have")
     return sizes

@@ -52,7 +52,7 @@ def fit(value: object, wanted: TensorType, what: str) -> Array:
         ShapeError: another shape; DTypeError: a conversion that would lose the kind of number; BindingError: no
         numbers, or a finite number that becomes infinite in the narrower dtype.
     """
-    array = as_array(value, what)
+    array = as_array(value, f"the value for {what}")
     if array.shape != wanted.shape:
         raise ShapeError(f"cannot bind a value to {what}", got=f"shape {array.shape}", needs=f"shape {wanted.shape}")
     if array.dtype == wanted.dtype:

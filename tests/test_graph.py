@@ -17,7 +17,7 @@ from graphflow.errors import (
     ShapeError,
     UnboundError,
 )
-from graphflow.graph import DRAWING, Drawing, ExprGraph, Subgraph, ancestors, apply, as_node, check_nodes
+from graphflow.graph import DRAWING, Drawing, ExprGraph, Subgraph, ancestors, apply, check_nodes, constant_like, literal
 from graphflow.op import Op
 from graphflow.origin import user_origin
 from graphflow.tensortype import TensorType
@@ -31,7 +31,9 @@ class Together(Op, abstract=True):  # abstract: stays out of the registry, as it
 
     def infer(self, x, y):
         if x.shape != y.shape:
-            raise ShapeError("cannot join {0} and {1}", got="two shapes", needs="one", hint="{0} + {1}", operands=[x, y])
+            raise ShapeError(
+                "cannot join {0} and {1}", got="two shapes", needs="one", hint="{0} + {1}", operands=[x, y]
+            )
         return x
 
     def evaluate(self, x, y):
@@ -46,7 +48,7 @@ def g():
     return ExprGraph()
 
 
-# --- growing ----------------------------------------------------------------------------------------------------------
+# --- growing ---------------------------------------------------------------------------------------------------------
 
 
 def test_apply_appends_a_node_of_the_inferred_type(g):
@@ -91,6 +93,20 @@ def test_apply_makes_constants_of_what_is_no_node(g):
     assert first.dtype == float64
 
 
+def test_what_the_op_refuses_leaves_no_constant_behind(g):
+    x = vector(g, 3, name="x")
+    with pytest.raises(ShapeError, match="cannot join x: float32.* and a constant: float32") as caught:
+        apply(Together(), x, [1.0, 2.0])
+    assert "try     x + the constant" in str(caught.value)
+    assert len(g) == 1
+
+
+def test_the_partner_of_constants_may_be_named(g):
+    condition, x = vector(g, 2, dtype="bool"), vector(g, 2, dtype="float64")
+    assert apply(Together(), condition, [1, 2], partner=x).inputs[1].dtype == float64
+    assert apply(Together(), condition, [1, 2]).inputs[1].dtype == int64
+
+
 def test_apply_needs_a_node():
     with pytest.raises(GraphError, match="no operand is a node") as caught:
         apply(Together(), 1.0, [2.0])
@@ -114,8 +130,12 @@ def test_apply_needs_a_node():
     ],
 )
 def test_constants_take_the_dtype_of_their_partner_where_no_kind_is_lost(g, value, partner, expected):
-    node = as_node(value, scalar(g, dtype=partner))
-    assert node.dtype == expected
+    x = scalar(g, dtype=partner)
+    found = literal(value, x)
+    assert found.type == TensorType(expected, np.shape(value))
+    assert len(g) == 1
+    node = constant_like(found, x)
+    assert node.type == found.type
     np.testing.assert_array_equal(node.value, value)
 
 
@@ -134,7 +154,7 @@ def test_a_name_is_text(g):
     assert len(g) == 0
 
 
-# --- constants --------------------------------------------------------------------------------------------------------
+# --- constants -------------------------------------------------------------------------------------------------------
 
 
 def test_equal_scalar_constants_are_one_node(g):
@@ -187,7 +207,7 @@ def test_what_is_no_number_is_no_constant(g):
     assert len(g) == 0
 
 
-# --- steps, scopes, gradients -------------------------------------------------------------------------------------------
+# --- steps, scopes, gradients ----------------------------------------------------------------------------------------
 
 
 def test_steps_and_scopes_are_recorded_and_nest(g):
@@ -196,13 +216,21 @@ def test_steps_and_scopes_are_recorded_and_nest(g):
             inner = scalar(g)
         outer = scalar(g)
     after = scalar(g)
-    assert [(node.step, node.scope) for node in (inner, outer, after)] == [(1, "decoder/lstm"), (0, "decoder"), (None, "")]
+    assert [(node.step, node.scope) for node in (inner, outer, after)] == [
+        (1, "decoder/lstm"),
+        (0, "decoder"),
+        (None, ""),
+    ]
 
 
 def test_an_exception_leaves_steps_and_scopes_as_they_were(g):
-    with pytest.raises(KeyError), g.step(1), g.scope("a"), g.deriving(user_origin()) as belongs_to:
-        belongs_to(scalar(g))
-        raise KeyError
+    def fail():
+        with g.step(1), g.scope("a"), g.deriving(user_origin()) as belongs_to:
+            belongs_to(scalar(g))
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     node = scalar(g)
     assert (node.step, node.scope, node.gradient_of) == (None, "", None)
     assert node.origin.function == "test_an_exception_leaves_steps_and_scopes_as_they_were"
@@ -219,7 +247,7 @@ def test_gradient_nodes_know_their_forward_node_and_its_place(g):
     assert (dx.step, dx.scope, dx.origin) == (2, "cell", asked_at)
 
 
-# --- looking ----------------------------------------------------------------------------------------------------------
+# --- looking ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -317,7 +345,7 @@ def test_check_nodes_names_what_it_met(g):
         check_nodes("read", [x], ExprGraph())
 
 
-# --- the rest ---------------------------------------------------------------------------------------------------------
+# --- the rest --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "7", None, np.array([1, 2])])
@@ -356,7 +384,7 @@ def test_pictures_are_made_by_who_knows_how(g, monkeypatch):
     drawing = SimpleNamespace(
         to_dot=lambda view, **options: asked.append((view, options)) or "digraph",
         render=lambda view, path, **options: asked.append((view, path, options)),
-        svg=lambda view: {"image/svg+xml": "<svg/>"},
+        svg=lambda _: {"image/svg+xml": "<svg/>"},
     )
     monkeypatch.setattr(graph_module, "DRAWING", drawing)
     assert g.to_dot(name="n") == "digraph"

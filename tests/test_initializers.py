@@ -51,7 +51,7 @@ def has_moments(values, mean, stdev):
     return abs(values.mean() - mean) < error and abs(values.std() - stdev) < error
 
 
-# --- all of them ------------------------------------------------------------------------------------------------------------
+# --- all of them -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", RANDOM)
@@ -95,7 +95,9 @@ def test_every_public_function_makes_one_that_says_how_it_was_made():
     makers = [
         value
         for name, value in vars(initializers).items()
-        if callable(value) and not name.startswith("_") and getattr(value, "__annotations__", {}).get("return") == "Initializer"
+        if callable(value)
+        and not name.startswith("_")
+        and getattr(value, "__annotations__", {}).get("return") == "Initializer"
     ]
     assert len(makers) == 12
     made = [maker(2) if maker in (values_of, chrono) else maker() for maker in makers]
@@ -116,7 +118,7 @@ def test_every_public_function_makes_one_that_says_how_it_was_made():
     ]
 
 
-# --- fixed values -----------------------------------------------------------------------------------------------------------
+# --- fixed values ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])
@@ -167,7 +169,7 @@ def test_values_of_what_does_not_fit_is_refused():
         draw(values_of(1e300), 3, "float32")
 
 
-# --- distributions ------------------------------------------------------------------------------------------------------------
+# --- distributions ---------------------------------------------------------------------------------------------------
 
 
 def test_gaussian_has_its_mean_and_deviation():
@@ -255,10 +257,12 @@ def test_chrono_biases_of_two_gates_can_share_a_draw():
     assert forget.value.std() > 0.1
 
 
-# --- options ------------------------------------------------------------------------------------------------------------------
+# --- options ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("wrong", ["1", None, float("nan"), float("inf"), -float("inf"), pytest.param(10**5000, id="vast"), 1j, [1.0], True])
+@pytest.mark.parametrize(
+    "wrong", ["1", None, float("nan"), float("inf"), -float("inf"), pytest.param(10**5000, id="vast"), 1j, [1.0], True]
+)
 @pytest.mark.parametrize(
     "make",
     [

@@ -21,7 +21,7 @@ def g():
     return ExprGraph()
 
 
-# --- what it is ---------------------------------------------------------------------------------------------------------
+# --- what it is ------------------------------------------------------------------------------------------------------
 
 
 def test_its_type_in_parts(g):
@@ -56,7 +56,7 @@ def test_nothing_can_be_hung_on_a_node(g):
         scalar(g).note = "mine"
 
 
-# --- its value ----------------------------------------------------------------------------------------------------------
+# --- its value -------------------------------------------------------------------------------------------------------
 
 
 def test_the_value_of_an_input_is_a_copy(g):
@@ -113,7 +113,7 @@ def test_without_a_gradient_grad_says_so(g):
     assert caught.value.hint == "gf.grad(cost, w)"
 
 
-# --- operators ----------------------------------------------------------------------------------------------------------
+# --- operators -------------------------------------------------------------------------------------------------------
 
 
 class Recorder:
@@ -144,7 +144,9 @@ BINARY = {
 
 
 @pytest.mark.parametrize("name", BINARY)
-@pytest.mark.parametrize("other", [2.0, [1.0, 2.0], np.ones(2), np.float64(3.0)], ids=["float", "list", "array", "scalar"])
+@pytest.mark.parametrize(
+    "other", [2.0, [1.0, 2.0], np.ones(2), np.float64(3.0)], ids=["float", "list", "array", "scalar"]
+)
 def test_operators_keep_the_order_of_their_operands(g, asked, name, other):
     x = vector(g, 2)
     BINARY[name](x, other)
@@ -210,7 +212,7 @@ def test_a_numpy_array_on_the_left_gives_a_node(g):
     assert node.inputs[1] is x
 
 
-# --- as a Python object ---------------------------------------------------------------------------------------------------
+# --- as a Python object ----------------------------------------------------------------------------------------------
 
 
 def test_nodes_are_told_apart_by_identity_in_sets_and_dicts(g):
@@ -271,10 +273,7 @@ def test_nodes_are_not_pickled(g):
 
 def test_a_node_remembers_the_line_that_made_it(g):
     x = scalar(g)
-    y = (
-        x
-        + 1.0
-    )
+    y = x + 1.0
     assert x.origin.function == "test_a_node_remembers_the_line_that_made_it"
     assert x.origin.line < y.origin.line
     assert x.dtype == float32

@@ -9,11 +9,9 @@ import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-
-from graphflow.node import Node
+from graphflow.blocks import block_of
 from graphflow.positions import PositionTable
+from graphflow.storage import allocate
 from graphflow.tape.program import Operand, Program
 from graphflow.values import Array
 
@@ -71,21 +69,14 @@ def storage_of(program: Program, positions: PositionTable, seed: int, overrides:
     gradients: dict[int, Array] = {}
     for node in program.inputs:
         override = overrides.get(node.id)
-        inputs[node.id] = _input_storage(node) if override is None else override
-    graph = program.inputs[0].graph if program.inputs else None
+        inputs[node.id] = allocate(node) if override is None else override
     for instruction in program.instructions:
         place = instruction.output.place
-        if place.kind == "gradient" and graph is not None:
-            block = next(block for block in graph.blocks if place.key in block.spans)
-            start, stop = block.spans[place.key]
-            gradients[place.key] = block.gradients[start:stop].reshape(place.base)
+        if place.kind == "gradient":
+            parameter = instruction.node.graph[place.key]
+            block = block_of(parameter)
+            assert block is not None  # noqa: S101 - for the type checker: only gradients of a block get such a place
+            gradients[place.key] = block.gradient_of(parameter)
     return Storage(inputs, gradients, positions, seed)
 
 
-def _input_storage(node: Node) -> Array:
-    if node.storage is None:
-        node.storage = np.zeros(node.shape, node.dtype)
-    return node.storage
-
-
-Cells = npt.NDArray[np.int64]

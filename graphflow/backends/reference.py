@@ -13,6 +13,7 @@ from typing import Any, final
 import numpy as np
 
 from graphflow.backends import Backend, Executable, Storage
+from graphflow.backends.arrays import Arrays
 from graphflow.backends.contraction import contract_actions
 from graphflow.backends.scalar_steps import Action, Registers, program_actions
 from graphflow.errors import PositionError
@@ -55,16 +56,11 @@ class ReferenceExecutable(Executable):
     """A program as lists of numpy calls on fixed arrays."""
 
     def __init__(self, program: Program, storage: Storage) -> None:
-        self._storage = storage
-        self._constants = program.constants
-        self._arena = _aligned_bytes(program.arena_bytes)
-        self._arrays: dict[int, Array] = {}
-        self.registers = Registers()
-        self.run_number = 0
-        self._steps = [self._link(instruction) for instruction in program.instructions]
+        self._linker = Linker(program, storage)
+        self._steps = [self._linker.link(instruction) for instruction in program.instructions]
 
     def run(self, number: int) -> None:
-        self.run_number = number
+        self._linker.run_number = number
         waiting = iter(self._steps)
         try:
             for step in waiting:
@@ -74,30 +70,27 @@ class ReferenceExecutable(Executable):
             self.position = len(self._steps) - length_hint(waiting)
 
     def step(self, position: int, number: int) -> None:
-        self.run_number = number
+        self._linker.run_number = number
         self._steps[position]()
         self.position = position + 1
 
     def array(self, operand: Operand) -> Array:
-        # The program keeps its operands alive and hands out the same ones again, so identity is a safe, cheap key.
-        known = self._arrays.get(id(operand))
-        if known is None:
-            known = self._arrays[id(operand)] = self._make_array(operand)
-        return known
+        return self._linker.arrays.array(operand)
 
-    def _make_array(self, operand: Operand) -> Array:
-        place, dtype = operand.place, operand.type.dtype
-        if operand.type.size == 0:
-            return np.empty(operand.type.shape, dtype)
-        offset = place.offset * dtype.itemsize
-        if place.kind == "arena":
-            base, offset = self._arena, offset + place.key
-        elif place.kind == "constant":
-            base = self._constants[place.key]
-        else:
-            base = (self._storage.inputs if place.kind == "input" else self._storage.gradients)[place.key]
-        strides = [stride * dtype.itemsize for stride in place.strides]
-        return np.ndarray(operand.type.shape, dtype, base, offset, strides)
+
+@final
+class Linker:
+    """Turns instructions into calls of numpy on the arrays of one program.
+
+    Attributes:
+        run_number: which run it is, for the random nodes.
+    """
+
+    def __init__(self, program: Program, storage: Storage) -> None:
+        self.arrays = Arrays(program, storage)
+        self.registers = Registers()
+        self.run_number = 0
+        self._storage = storage
 
     def cells(self) -> Array:
         """The position table as it is now; it may have been replaced since the last run."""
@@ -105,12 +98,13 @@ class ReferenceExecutable(Executable):
 
     @property
     def seed(self) -> int:
+        """Of the random nodes."""
         return self._storage.seed
 
-    def _link(self, instruction: Instruction) -> Action:
+    def link(self, instruction: Instruction) -> Action:
         """The calls of one instruction, as one call."""
-        inputs = [self.array(operand) for operand in instruction.inputs]
-        output = self.array(instruction.output)
+        inputs = [self.arrays.array(operand) for operand in instruction.inputs]
+        output = self.arrays.array(instruction.output)
         actions = _actions(instruction.loop, inputs, output, self)
         if len(actions) == 1:
             return actions[0]
@@ -122,32 +116,25 @@ def _run_all(actions: Sequence[Action]) -> None:
         action()
 
 
-def _aligned_bytes(size: int) -> Array:
-    """Memory that begins at a multiple of 64 bytes, filled with zeros."""
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]
-
-
 @singledispatch
-def _actions(loop: Loop, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _actions(loop: Loop, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     message = f"the numpy backend does not know the loop {loop}"
     raise AssertionError(message)
 
 
 @_actions.register
-def _(loop: Map, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
-    return program_actions(loop.program, inputs, output, executable.registers)
+def _(loop: Map, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
+    return program_actions(loop.program, inputs, output, linker.registers)
 
 
 @_actions.register
-def _(loop: Rows, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+def _(loop: Rows, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     wide = [
         np.expand_dims(array, loop.axis) if is_narrow else array
         for array, is_narrow in zip(inputs, loop.narrow_inputs, strict=True)
     ]
     target = np.expand_dims(output, loop.axis) if loop.narrow_result and output.ndim < wide[0].ndim else output
-    actions = program_actions(loop.program, wide, target, executable.registers, loop.axis)
+    actions = program_actions(loop.program, wide, target, linker.registers, loop.axis)
     positions = _picked_positions(loop.program, wide)
     return [partial(_check_ids, ids, wide[0].shape[loop.axis]) for ids in positions] + actions
 
@@ -159,55 +146,55 @@ def _picked_positions(program: ScalarProgram, inputs: Sequence[Array]) -> list[A
 
 
 @_actions.register
-def _(loop: Reduce, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+def _(loop: Reduce, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     source, actions = inputs[0], []
     if loop.before is not None:
-        mapped = executable.registers.take(-2, TensorType(loop.before.dtype, source.shape))
-        actions += program_actions(loop.before, inputs, mapped, executable.registers)
+        mapped = linker.registers.take(-2, TensorType(loop.before.dtype, source.shape))
+        actions += program_actions(loop.before, inputs, mapped, linker.registers)
         source = mapped
     actions.append(partial(FOLDS[loop.kind].reduce, source, axis=loop.axes, out=output, keepdims=loop.keepdims))
     if loop.after is not None:
-        actions += program_actions(loop.after, [output], output, executable.registers)
+        actions += program_actions(loop.after, [output], output, linker.registers)
     return actions
 
 
 @_actions.register
-def _(loop: Contract, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Contract, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     return contract_actions(loop, inputs[0], inputs[1], output)
 
 
 @_actions.register
-def _(loop: View, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+def _(loop: View, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     if loop.is_static:
         return [partial(np.copyto, output, _viewed(inputs[0], loop, loop.starts))]
-    return [_moving(loop, inputs[0], executable, lambda view: np.copyto(output, view))]
+    return [_moving(loop, inputs[0], linker, lambda view: np.copyto(output, view))]
 
 
 @_actions.register
-def _(loop: Reshape, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Reshape, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     # The output is contiguous: seen in the input's shape, one copy puts every element where it belongs.
     return [partial(np.copyto, output.reshape(inputs[0].shape), inputs[0])]
 
 
 @_actions.register
-def _(loop: Place, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:
+def _(loop: Place, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     def add_to(view: Array) -> None:
         np.add(view, inputs[0], view)
 
     clear = partial(output.fill, 0)
     if loop.view.is_static:
         return [clear, partial(add_to, _viewed(output, loop.view, loop.view.starts))]
-    return [clear, _moving(loop.view, output, executable, add_to)]
+    return [clear, _moving(loop.view, output, linker, add_to)]
 
 
-def _moving(view: View, source: Array, executable: ReferenceExecutable, use: Callable[[Array], None]) -> Action:
+def _moving(view: View, source: Array, linker: Linker, use: Callable[[Array], None]) -> Action:
     """A call that reads the view's run-time positions and hands over that part of the source."""
     moving = [axis for axis, slot in enumerate(view.slots) if slot is not None]
     if len(moving) == 1 and view.is_plain_slice and _others_are_whole(view, moving[0], source):
-        return _moving_slice(view, moving[0], source, executable, use)
+        return _moving_slice(view, moving[0], source, linker, use)
 
     def move() -> None:
-        cells = executable.cells()
+        cells = linker.cells()
         starts = [
             start if slot is None else int(cells[slot]) for start, slot in zip(view.starts, view.slots, strict=True)
         ]
@@ -221,22 +208,20 @@ def _others_are_whole(view: View, moving: int, source: Array) -> bool:
     return all(sizes.get(axis) == size for axis, size in enumerate(source.shape) if axis != moving)
 
 
-def _moving_slice(
-    view: View, axis: int, source: Array, executable: ReferenceExecutable, use: Callable[[Array], None]
-) -> Action:
+def _moving_slice(view: View, axis: int, source: Array, linker: Linker, use: Callable[[Array], None]) -> Action:
     """The frequent case: one position along one axis, the others whole and in their order."""
     slot = view.slots[axis]
     before: tuple[Any, ...] = (slice(None),) * axis
     if axis not in view.axes:
 
         def pick() -> None:
-            use(source[(*before, int(executable.cells()[slot]), ...)])
+            use(source[(*before, int(linker.cells()[slot]), ...)])
 
         return pick
     extent = view.shape[view.axes.index(axis)]
 
     def cut() -> None:
-        start = executable.cells()[slot]
+        start = linker.cells()[slot]
         use(source[(*before, slice(start, start + extent))])
 
     return cut
@@ -246,13 +231,15 @@ def _viewed(source: Array, view: View, starts: Sequence[int]) -> Array:
     """The elements of a source that a view reads."""
     if 0 in view.shape:
         return np.empty(view.shape, source.dtype)
-    first = source[tuple(slice(start, None) for start in starts)]
+    # With `...` a scalar stays a view of the source, too.
+    corner: tuple[Any, ...] = (*(slice(start, None) for start in starts), ...)
+    first = source[corner]
     strides = tuple(0 if axis is None else source.strides[axis] * view.steps[axis] for axis in view.axes)
     return np.lib.stride_tricks.as_strided(first, view.shape, strides)
 
 
 @_actions.register
-def _(loop: Gather, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Gather, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     table, ids = inputs
 
     def gather() -> None:
@@ -263,7 +250,7 @@ def _(loop: Gather, inputs: Sequence[Array], output: Array, executable: Referenc
 
 
 @_actions.register
-def _(loop: Scatter, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Scatter, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     ids, updates = inputs
 
     def scatter() -> None:
@@ -281,22 +268,22 @@ def _check_ids(ids: Array, count: int) -> None:
 
 
 @_actions.register
-def _(loop: Concat, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Concat, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     parts = [np.expand_dims(array, loop.axis) for array in inputs] if loop.new_axis else list(inputs)
     return [partial(np.concatenate, parts, loop.axis, output)]
 
 
 @_actions.register
-def _(loop: Random, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Random, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     def fill() -> None:
-        generator = stream_generator(executable.seed, loop.stream, executable.run_number)
+        generator = stream_generator(linker.seed, loop.stream, linker.run_number)
         output[...] = draw(loop.distribution, loop.parameters, output.shape, output.dtype, generator)
 
     return [fill]
 
 
 @_actions.register
-def _(loop: Call, inputs: Sequence[Array], output: Array, executable: ReferenceExecutable) -> list[Action]:  # noqa: ARG001 - one signature for all
+def _(loop: Call, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     def call() -> None:
         output[...] = loop.function(*inputs)
 

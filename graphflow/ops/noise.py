@@ -15,7 +15,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphflow.construct import MOST_AXES
 from graphflow.dtypes import DType, as_dtype, bool_, float32, float64, int64, is_float
 from graphflow.errors import DTypeError, GraphError, OptionError, ShapeError
 from graphflow.graph import ExprGraph
@@ -371,10 +370,7 @@ def _shape(what: str, shape: int | Iterable[int]) -> Shape:
         raise ShapeError(
             f"{what}: {shape} is no shape", got="a node", needs="whole numbers", hint=f"{shape.label}.shape"
         )
-    sizes = as_shape(int(shape) if isinstance(shape, np.integer) else shape)
-    if len(sizes) > MOST_AXES:
-        raise ShapeError(f"{what}: too many axes", got=f"{len(sizes)} axes", needs=f"at most {MOST_AXES}")
-    return sizes
+    return as_shape(shape)
 
 
 def _number(what: str, parameter: str, value: object) -> float:

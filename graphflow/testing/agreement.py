@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from graphflow.blocks import block_of
-from graphflow.dtypes import DType
 from graphflow.errors import GraphError
 from graphflow.graph import ExprGraph, GraphView
 from graphflow.node import Node
@@ -39,7 +38,7 @@ def assert_backends_agree(
         rounds: how many, with other values each.
         backends: whose machines are compared with the LispMachine.
         seed: of the new values, and of the machines' random nodes.
-        tolerance: relative to the largest number of a value; by default as the dtype allows.
+        tolerance: relative to the largest number of a value; by default what the coarsest dtype of the graph allows.
         options: further options of the TapeMachine, such as `keep="all"`.
 
     Raises:
@@ -58,6 +57,7 @@ def assert_backends_agree(
     for node in graph.inputs:
         if not node.is_bound:
             raise GraphError(f"assert_backends_agree: {node} has no value", needs="bound inputs", where=node.origin)
+    allowed = _tolerance(whole) if tolerance is None else tolerance
     before = _state(whole)
     generator = np.random.default_rng(seed)
     tapes = {name: TapeMachine(graph, backend=name, seed=seed, **options) for name in backends}
@@ -66,7 +66,7 @@ def assert_backends_agree(
         for number in range(rounds):
             if number:
                 vary(graph, generator)
-            _compare(graph, tapes, lisp, f"round {number}", tolerance)
+            _compare(graph, tapes, lisp, f"round {number}", allowed)
     finally:
         _restore(whole, before)
 
@@ -110,7 +110,7 @@ def _restore(graph: ExprGraph, state: State) -> None:
 
 
 def _compare(
-    view: GraphView, tapes: Mapping[str, TapeMachine], lisp: LispMachine, when: str, tolerance: float | None
+    view: GraphView, tapes: Mapping[str, TapeMachine], lisp: LispMachine, when: str, tolerance: float
 ) -> None:
     """One run of each machine from the same values."""
     graph = view.whole
@@ -142,12 +142,12 @@ def _read(graph: ExprGraph, tape: TapeMachine) -> dict[int, Array]:
     return found
 
 
-def _require(found: Array, expected: Array, what: str, node: Node, tolerance: float | None) -> None:
-    limit = _limit(found.dtype, tolerance)
-    wrong = difference(found, expected, limit)
+def _require(found: Array, expected: Array, what: str, node: Node, tolerance: float) -> None:
+    wrong = difference(found, expected, tolerance if found.dtype.kind == "f" else 0.0)
     if wrong is not None:
         raise AssertionError(f"{what} {wrong}\n  {node!r} made at {node.origin}")
 
 
-def _limit(dtype: DType, tolerance: float | None) -> float:
-    return tolerance_of(dtype, GRAPH) if tolerance is None else tolerance
+def _tolerance(graph: ExprGraph) -> float:
+    """What the coarsest dtype of a graph allows."""
+    return max((tolerance_of(dtype, GRAPH) for dtype in {node.dtype for node in graph}), default=0.0)

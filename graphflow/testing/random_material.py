@@ -129,7 +129,9 @@ class Material:
         return found[int(len(found) * math.sqrt(self.rng.random()))] if found else None
 
     def any(self) -> Node:
-        """One of the nodes, late ones more often."""
+        """One of the nodes: an input now and then, else late ones more often."""
+        if self.chance(0.2):
+            return self.pool[int(self.rng.integers(len(FIRST_SHAPES)))]
         return self.pool[int(len(self.pool) * math.sqrt(self.rng.random()))]
 
     def bound(self, *nodes: Node) -> float:

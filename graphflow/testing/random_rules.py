@@ -15,7 +15,7 @@ from graphflow.errors import ShapeError
 from graphflow.node import Node
 from graphflow.ops import arithmetic, comparisons, elementary, indexing, joining, linear, losses, noise, reductions
 from graphflow.ops import shape as shapes
-from graphflow.ops import softmax as rows
+from graphflow.ops import softmax_family as rows
 from graphflow.positions import S
 from graphflow.tensortype import TensorType, broadcast_shapes
 from graphflow.testing.random_material import Cut, Material, Rebindable
@@ -78,7 +78,9 @@ def with_constant(m: Material) -> None:
 def _pair(m: Material) -> tuple[Node, Node]:
     """Two nodes that broadcast, often one of lower rank."""
     x = m.any()
-    y = m.find(lambda node: _broadcasts(x, node)) or x
+    y = m.find(lambda node: _broadcasts(x, node))
+    if y is None:
+        return x, x
     return (x, y) if m.chance(0.5) else (y, x)
 
 

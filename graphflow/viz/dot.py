@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from graphflow.errors import OptionError, RenderError
@@ -89,10 +90,12 @@ class _Drawing:
         dot = self._digraph("graphflow")
         dot.attr("graph", bgcolor="white", fontname=FONT, fontsize="12", nodesep="0.2", ranksep="0.35")
         if self._title:
-            dot.attr("graph", label=self._plain(label([visible(self._title)])), labelloc="t")
+            dot.attr("graph", label=self._plain(label([visible(str(self._title))])), labelloc="t")
         dot.attr("node", fontname=FONT, fontsize="11", margin="0.12,0.05", height="0.3")
         # The small numbers, which tell the operands apart, stand beside the arrow heads.
-        dot.attr("edge", fontname=FONT, fontsize="8", fontcolor=PALE, arrowsize="0.6", labeldistance="1.4", labelangle="38")
+        dot.attr(
+            "edge", fontname=FONT, fontsize="8", fontcolor=PALE, arrowsize="0.6", labeldistance="1.8", labelangle="22"
+        )
         self._add_nodes(dot)
         for node in self._nodes:
             self._add_edges(dot, node)
@@ -113,7 +116,7 @@ class _Drawing:
         """Whether the user reads it. What he put in he knows already."""
         return node.op is not None and node.id in self._kept
 
-    # --- nodes ----------------------------------------------------------------------------------------------------------
+    # --- nodes --------------------------------------------------------------------------------------------------------
 
     def _add_nodes(self, dot: graphviz.Digraph) -> None:
         """Add all nodes, those of a step or scope within its frame."""
@@ -142,7 +145,7 @@ class _Drawing:
         text = self._plain(label([what, str(node.type)]))
         dot.node(f"n{node.id}", text, **attributes, tooltip=self._plain(tooltip(details(node))))
 
-    # --- edges ----------------------------------------------------------------------------------------------------------
+    # --- edges --------------------------------------------------------------------------------------------------------
 
     def _add_edges(self, dot: graphviz.Digraph, node: Node) -> None:
         operands = [operand for operand in node.inputs if operand.id not in self._folded]
@@ -160,7 +163,7 @@ class _Drawing:
                     dot.edge(f"n{node.id}", f"n{operand.id}", style="invis")
             dot.edge(f"n{operand.id}", f"n{node.id}", **attributes)
 
-    # --- legend ---------------------------------------------------------------------------------------------------------
+    # --- legend -------------------------------------------------------------------------------------------------------
 
     def _add_legend(self, dot: graphviz.Digraph) -> None:
         roles = {role_of(node, self._parameters) for node in self._nodes}
@@ -172,7 +175,7 @@ class _Drawing:
             box.attr(label="legend", style="dashed", **CLUSTER)
             for role, meaning, attributes in entries:
                 box.node(f"legend_{role}", meaning, **attributes, tooltip=meaning)
-            for (above, *_), (below, *_) in zip(entries, entries[1:], strict=False):
+            for (above, *_), (below, *_) in pairwise(entries):
                 box.edge(f"legend_{above}", f"legend_{below}", style="invis")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from os.path import commonprefix
 from typing import Final
 
 from graphflow.node import Node
@@ -35,16 +34,24 @@ def frames(nodes: Sequence[Node]) -> Iterator[tuple[Node, Frame]]:
     for node in nodes:
         # A leaf made outside all frames stands beside its users, where one frame holds them all.
         is_free = node.op is None and found[node.id] == OUTSIDE and node.id in users
-        yield node, tuple(commonprefix(users[node.id])) if is_free else found[node.id]
+        yield node, _innermost_common(users[node.id]) if is_free else found[node.id]
 
 
 def _recorded(node: Node, *, with_steps: bool, with_scopes: bool) -> Frame:
     """What was recorded when the node was made."""
     backward = ("gradient",) if node.gradient_of is not None and not node.is_constant else ()
-    step = (f"step {node.step}",) if with_steps and node.step is not None else ()
+    step = (visible(f"step {node.step}"),) if with_steps and node.step is not None else ()
     scopes = tuple(visible(part, LONGEST_NAME) for part in node.scope.split("/")) if with_scopes and node.scope else ()
     return backward + step + scopes
 
 
 def _count(found: Iterable[Frame]) -> int:
     return len({frame[: depth + 1] for frame in set(found) for depth in range(len(frame))})
+
+
+def _innermost_common(found: Sequence[Frame]) -> Frame:
+    """The innermost frame that lies around all of these."""
+    common = min(found, key=len)
+    while any(frame[: len(common)] != common for frame in found):
+        common = common[:-1]
+    return common

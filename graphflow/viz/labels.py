@@ -104,7 +104,7 @@ def details(node: Node) -> list[str]:
     if node.gradient_of is not None:
         lines.append(f"gradient, belongs to {visible(str(node.gradient_of))}")
     if node.step is not None:
-        lines.append(f"step {node.step}")
+        lines.append(visible(f"step {node.step}"))
     if node.scope:
         lines.append(f"scope {visible(node.scope)}")
     return [*lines, f"made at {visible(str(node.origin))}"]

@@ -26,8 +26,7 @@ def mime_bundle(shown: GraphView | Node) -> dict[str, str]:
         view = shown.graph.subgraph(shown) if isinstance(shown, Node) else shown
         picture = inline_svg(draw(to_dot(view, limit=LIMIT), "svg", SECONDS))
     except GraphflowError as error:
-        details = ", ".join(text for text in (error.got, error.hint) if text)
-        return {"text/plain": f"{line}\nNo picture: {error.headline} ({details})."}
+        return {"text/plain": f"{line}\nNo picture: {error.headline} ({error.got or error.hint})."}
     except Exception as error:  # noqa: BLE001 - a traceback in place of a picture would hide the user's own output
         return {"text/plain": f"{line}\nNo picture: {type(error).__name__}."}
     if len(picture) > LARGEST_PICTURE:

@@ -67,7 +67,9 @@ def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> tupl
     form = target.suffix.lower().removeprefix(".")
     endings = ", ".join(f".{each}" for each in formats)
     if form not in formats:
-        raise RenderError("cannot draw this kind of file", got=repr(str(target)), needs=f"a path ending in one of {endings}")
+        raise RenderError(
+            "cannot draw this kind of file", got=repr(str(target)), needs=f"a path ending in one of {endings}"
+        )
     if not target.parent.is_dir():
         raise RenderError("there is no folder for the picture", got=str(target.parent), needs="a folder that exists")
     return target, form
@@ -83,6 +85,8 @@ def write_picture(target: Path, content: bytes) -> None:
         write_atomically(str(target), content)
     except OSError as error:
         raise RenderError("the picture cannot be written", got=f"{target}: {error.strerror or error}") from error
+    except ValueError as error:  # characters that no path can have
+        raise RenderError("the picture cannot be written", got=f"{str(target)!r}: {error}") from error
 
 
 def draw(text: str, form: str, timeout: float = SECONDS) -> bytes:
@@ -101,7 +105,9 @@ def draw(text: str, form: str, timeout: float = SECONDS) -> bytes:
     engine = find_engine(form)
     command = [engine, f"-T{form}", *([f"-Gdpi={PNG_DOTS_PER_INCH}"] if form == "png" else [])]
     try:
-        done = subprocess.run(command, input=text.encode(), capture_output=True, timeout=timeout, check=False)
+        done = subprocess.run(  # noqa: S603 - no shell, and every word of the command is ours
+            command, input=text.encode(), capture_output=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired:
         raise RenderError(
             "drawing took too long",

@@ -40,14 +40,14 @@ class Style:
         return {"shape": self.shape, "style": style, "fillcolor": self.fill, "color": self.line, **margin}
 
 
-# The lines are colours that Okabe and Ito chose for all kinds of colour vision (https://jfly.uni-koeln.de/color/);
-# the fills are lighter, and no two of them have the same lightness.
+# The hues are those that Okabe and Ito chose for all kinds of colour vision (https://jfly.uni-koeln.de/color/), the
+# lines darkened for contrast. In grey the fills differ in lightness; tests/viz/test_style.py holds them to it.
 STYLES: Final = {
-    "input": Style("input", "ellipse", "#BFE9D9", "#007D5A"),
-    "parameter": Style("parameter: an input with a gradient", "cylinder", "#F7EC6E", "#8A7D00"),
-    "constant": Style("constant", "note", "#EDEDED", "#666666"),
-    "forward": Style("forward", "box", "#CDE4F5", "#0072B2", "rounded"),
-    "gradient": Style("gradient", "box", "#F6B894", "#C04F00", "diagonals"),
+    "input": Style("input", "ellipse", "#9AD9C0", "#007D5A"),
+    "parameter": Style("parameter: an input with a gradient", "cylinder", "#F2E25A", "#8A7D00"),
+    "constant": Style("constant", "note", "#F7F7F7", "#666666"),
+    "forward": Style("forward", "box", "#DDEDF9", "#0072B2", "rounded"),
+    "gradient": Style("gradient", "box", "#F2A077", "#C04F00", "diagonals"),
 }
 
 

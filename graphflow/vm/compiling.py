@@ -54,15 +54,26 @@ def request_of(
     whole = graph.whole
     if isinstance(keep, str) and keep != "all":
         raise OptionError(f"keep={keep!r} is not known", needs="'all' or nodes")
-    kept = () if isinstance(keep, str) else (keep,) if isinstance(keep, Node) else tuple(keep)
-    wanted = (outputs,) if isinstance(outputs, Node) else None if outputs is None else tuple(outputs)
-    check_nodes("keep", kept, whole)
-    check_nodes("outputs", wanted or (), whole)
+    kept = () if isinstance(keep, str) else listed("keep", keep, whole)
+    wanted = None if outputs is None else listed("outputs", outputs, whole)
     if wanted is None:
         wanted = graph.outputs if isinstance(graph, Subgraph) else _roots(whole)
     if passes is None:
         passes = EVALUATION_PIPELINE if eval_mode else PIPELINE
     return Request(whole, wanted, kept, isinstance(keep, str), tuple(passes))
+
+
+def listed(what: str, nodes: Iterable[Node] | Node, graph: ExprGraph) -> tuple[Node, ...]:
+    """One node or several, as a tuple.
+
+    Raises:
+        OptionError: neither of the two; GraphError: what is listed are no nodes of this graph.
+    """
+    if isinstance(nodes, str) or not isinstance(nodes, Iterable):
+        raise OptionError(f"{what}={nodes!r} is not known", got=type(nodes).__name__, needs="a node or several")
+    found = (nodes,) if isinstance(nodes, Node) else tuple(nodes)
+    check_nodes(what, found, graph)
+    return found
 
 
 def _roots(graph: ExprGraph) -> tuple[Node, ...]:

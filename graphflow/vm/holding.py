@@ -32,6 +32,12 @@ class RunValues:
                 self._graph[number].holder = self
             self._graph.last_run = self
 
+    def release(self) -> None:
+        """Let go of the nodes that still read from here: another program has taken this one's place."""
+        for number in self._arrays:
+            if self._graph[number].holder is self:
+                self._graph[number].holder = None
+
     def read(self, node: Node) -> Array:
         """A copy of a kept value."""
         array = self._arrays.get(node.id)

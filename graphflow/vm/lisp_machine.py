@@ -14,6 +14,7 @@ from graphflow.errors import GradientError, GraphflowError, MachineError, Option
 from graphflow.graph import ExprGraph, GraphView, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE
+from graphflow.storage import store
 from graphflow.streams import stream_generator
 from graphflow.values import Array
 from graphflow.vm.holding import RunValues
@@ -64,8 +65,11 @@ class LispMachine:
         """
         self.runs += 1
         values: dict[int, Array] = {}
+        used = {operand.id for node in self._nodes for operand in node.inputs}
         for node in self._nodes:
-            values[node.id] = self._value(node, values, self._graph)
+            # An input that nothing reads may be without a value: the target of a `set_`, for instance.
+            if not node.is_input or node.is_bound or node.id in used:
+                values[node.id] = self._value(node, values, self._graph)
         computed = {node.id: values[node.id] for node in self._nodes if node.op is not None}
         holder = RunValues(self._graph, computed, dict.fromkeys(computed, -1))
         holder.hold()
@@ -76,8 +80,8 @@ class LispMachine:
                 if node.is_input and node.id in self._gradients:
                     self._graph.eager_gradients[node.id] = self._gradients[node.id]
         for target, source in self._graph.assignments.values():
-            if source.id in values and target.storage is not None:
-                target.storage[...] = values[source.id]
+            if source.id in values:
+                store(target, values[source.id])
 
     def gradient(self, node: Node) -> Array:
         """The gradient of the cost with respect to a node in the latest run; zeros where the cost does not feel it.

@@ -16,6 +16,7 @@ from graphflow.binding import unsafe_let_all
 from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
 from graphflow.graph import GraphView
 from graphflow.node import Node
+from graphflow.storage import store
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
 from graphflow.vm.compiling import Keep, compile_request, request_of
@@ -295,8 +296,7 @@ class TapeMachine:
         if self.program.assignments:
             sources = [source.value for _, source in self.program.assignments]
             for (target, _), value in zip(self.program.assignments, sources, strict=True):
-                assert target.storage is not None  # noqa: S101 - for the type checker: linking has made it
-                target.storage[...] = value
+                store(target, value)
 
     def _explain(self, error: BaseException, number: int) -> None:
         """Say which node an instruction's error belongs to; what is not of our family becomes so."""

@@ -10,10 +10,11 @@ from typing import final
 import numpy as np
 
 from graphflow.errors import NumericalError, OptionError
-from graphflow.graph import ExprGraph, check_nodes
+from graphflow.graph import ExprGraph
 from graphflow.node import Node
 from graphflow.tape.program import Instruction
 from graphflow.values import Array
+from graphflow.vm.compiling import listed
 
 Logger = Callable[[str], object] | logging.Logger
 
@@ -42,8 +43,7 @@ class Watcher:
         inf: bool,
         trace: bool,
     ) -> None:
-        self.watched = (watch,) if isinstance(watch, Node) else tuple(watch)
-        check_nodes("watch", self.watched, graph)
+        self.watched = listed("watch", watch, graph)
         try:
             format(1.0, value_format)
         except (ValueError, TypeError):
@@ -69,18 +69,21 @@ class Watcher:
     def inputs(self, nodes: Sequence[Node]) -> None:
         """Look at the bound values before the first instruction."""
         for node in nodes:
-            if node.storage is not None:
+            value = node.graph.overrides.get(node.id, node.storage)
+            if value is not None:
                 if node.id in self._numbers:
-                    self._write(f"{node.label} = {self._text(node.storage)}")
-                self._check(node, node.storage, "bound to it", ())
+                    self.show(node, value)
+                self._check(node, value, "bound to it", ())
+
+    def show(self, node: Node, value: Array) -> None:
+        """Log the value of a watched node."""
+        self._write(f"{node.label} = {self._text(value)}")
 
     def after(self, number: int, instruction: Instruction, inputs: Sequence[Array], output: Array) -> None:
         """Look at what an instruction has computed."""
         node = instruction.node
         if self._is_logging:
             self._write(f"{number:>5}  {instruction}  = {self._text(output)}")
-        elif node.id in self._numbers:
-            self._write(f"{node.label} = {self._text(output)}")
         self._check(node, output, f"computed by instruction {number}: {instruction.loop}", inputs)
 
     def _text(self, value: Array) -> str:

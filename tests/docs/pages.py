@@ -1,7 +1,7 @@
 """The pages of the documentation as programs: their python blocks are run in order, as a reader would copy them.
 
-    python tests/docs/pages.py run docs/quickstart.md       prints what each block prints, as JSON
-    python tests/docs/pages.py write docs/quickstart.md     runs the page and puts the outputs into it
+    python -m tests.docs.pages run docs/quickstart.md       prints what each block prints, as JSON
+    python -m tests.docs.pages write docs/quickstart.md     runs the page and puts the outputs into it
 
 A `text` block right behind a python block is what that block prints; a line of three dots in it stands for any lines.
 """
@@ -18,8 +18,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
+
+from graphflow.errors import RenderError
+from graphflow.viz.render import find_engine
 
 ROOT = Path(__file__).resolve().parents[2]
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -83,7 +87,7 @@ def run_page(path: Path, folder: Path) -> list[str]:
     Raises:
         AssertionError: an exception or a warning ended it.
     """
-    command = [sys.executable, "-W", "error", __file__, "run", str(path)]
+    command = [sys.executable, "-W", "error", "-m", "tests.docs.pages", "run", str(path)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": search_path_with_dot(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -94,9 +98,6 @@ def run_page(path: Path, folder: Path) -> list[str]:
 def search_path_with_dot(folder: Path) -> str:
     """The search path, completed where nothing is installed that draws: the pages are about graphflow, not Graphviz."""
     found = os.environ.get("PATH", "")
-    from graphflow.errors import RenderError
-    from graphflow.viz.render import find_engine
-
     try:
         find_engine("pdf")
     except RenderError:
@@ -109,24 +110,33 @@ def search_path_with_dot(folder: Path) -> str:
 
 
 def differences(shown: str, printed: str) -> list[str]:
-    """The lines that differ; fractions may differ in their last digits, line numbers where the page was edited."""
+    """The first lines that differ; fractions may differ in their last digits, line numbers where the page was edited."""
+    return aligned(shown, printed)[1]
+
+
+def aligned(shown: str, printed: str) -> tuple[list[str], list[str]]:
+    """The shown lines as they are printed now, and what differs."""
     pattern, found = shown.splitlines(), printed.splitlines()
+    lines: list[str] = []
     place = 0
-    for number, line in enumerate(pattern):
-        if line.strip() == ANY_LINES:
-            wanted = pattern[number + 1] if number + 1 < len(pattern) else None
-            while place < len(found) and (wanted is None or not are_alike(wanted, found[place])):
+    for line, following in zip_longest(pattern, pattern[1:]):
+        if line == ANY_LINES:
+            while place < len(found) and (following is None or not are_alike(following, found[place])):
                 place += 1
-            continue
-        if place >= len(found) or not are_alike(line, found[place]):
-            return [f"shown    {line}", f"printed  {found[place] if place < len(found) else 'nothing more'}"]
-        place += 1
-    return [f"printed  {line}, which is not shown" for line in found[place:]]
+            lines.append(line)
+        elif place < len(found) and are_alike(line, found[place]):
+            lines.append(found[place])
+            place += 1
+        else:
+            return lines, [f"shown    {line}", f"printed  {found[place] if place < len(found) else 'nothing more'}"]
+    return lines, [f"printed  {line}, which is not shown" for line in found[place:]]
 
 
 def are_alike(shown: str, printed: str) -> bool:
-    """Whether two lines say the same; how blanks are spread may depend on the digits of a number beside them."""
-    shown, printed = (" ".join(PLACE.sub(r"\1:0", line).split()) for line in (shown, printed))
+    """Whether two lines say the same; where numpy puts blanks depends on the digits of the numbers beside them."""
+    shown, printed = (
+        " ".join(PLACE.sub(r"\1:0", line).replace("[", "[ ").split()) for line in (shown, printed)
+    )
     if NUMBER.sub("#", shown) != NUMBER.sub("#", printed):
         return False
     pairs = zip(NUMBER.findall(shown), NUMBER.findall(printed), strict=True)
@@ -134,15 +144,20 @@ def are_alike(shown: str, printed: str) -> bool:
 
 
 def with_outputs(text: str, outputs: Sequence[str]) -> str:
-    """The page with what its blocks print; shown outputs that are right, or shortened by dots, stay as they are."""
+    """The page with what its blocks print; outputs that are shortened by dots stay so as long as they are right."""
     for (block, shown), output in reversed(list(zip(examples(text), outputs, strict=True))):
-        new = f"```text\n{output}```" if output else ""
-        if shown is not None:
-            if differences(shown.text, output):
-                text = text[: shown.start] + new + text[shown.end :]
+        lines, wrong = aligned(shown.text if shown else "", output)
+        if shown and wrong:
+            lines = output.splitlines()
+        if shown:
+            text = text[: shown.start] + text_block(lines) + text[shown.end :]
         elif output:
-            text = text[: block.end] + "\n\n" + new + text[block.end :]
+            text = text[: block.end] + "\n\n" + text_block(output.splitlines()) + text[block.end :]
     return text
+
+
+def text_block(lines: Sequence[str]) -> str:
+    return "\n".join(["```text", *lines, "```"])
 
 
 def main(command: str, name: str) -> None:

@@ -83,6 +83,7 @@ def test_a_gradient_that_is_an_input():
     solver = gf.VanillaSolver(learn_rate=0.5)
     with pytest.raises(gf.UnboundError, match="dw"):
         solver.step([w])
+    assert solver.state_dict()["state"] == {}
     gf.let(dw, [1.0, 2.0])
     solver.step([w])
     gf.let(dw, [0.0, -2.0])
@@ -149,3 +150,15 @@ def test_a_solver_of_ones_own():
     assert solver.state_dict()["solver"] == "SignSolver"
     with pytest.raises(gf.OptionError, match="momentum is an option of MomentumSolver"):
         SignSolver(momentum=0.9)
+
+
+def test_a_solver_of_ones_own_cannot_spoil_the_gradients():
+    class Careless(gf.Solver):
+        def update(self, weights, gradients, state, scratch, step):
+            gradients *= self.learn_rate
+
+    w, _, cost = bowl()
+    gf.grad(cost, w)
+    gf.TapeMachine(w.graph).run_all()
+    with pytest.raises(ValueError, match="read-only"):
+        Careless().step([w])

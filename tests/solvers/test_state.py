@@ -280,6 +280,17 @@ def test_a_loaded_state_does_not_fit_unnamed_parameters():
         solver.step(situation.nodes)
 
 
+def test_one_state_does_not_fit_two_parameters_of_its_name():
+    g = gf.ExprGraph()
+    w = [gf.scalar(g, name="w0", value=1.0, dtype="float64") for _ in range(2)]
+    gf.grad(w[0] * w[1], *w)
+    gf.TapeMachine(g).run_all()
+    solver = gf.AdamSolver()
+    solver.load_state_dict(state_of())
+    with pytest.raises(gf.CheckpointError, match="nothing for w0"):
+        solver.step(w)
+
+
 def test_many_misfits_are_counted():
     situation = Situation([(7,)] * 9)
     solver = gf.AdamSolver()
