@@ -85,7 +85,9 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
     for what, nodes in (("outputs", outputs), ("output_grads", output_grads), ("wrt", wrt)):
         # Going through a node would add slices of it to its graph.
         if isinstance(nodes, Node):
-            raise GraphError(f"backpropagate: {what} is a single node", got=str(nodes), needs="a list or tuple of nodes")
+            raise GraphError(
+                f"backpropagate: {what} is a single node", got=str(nodes), needs="a list or tuple of nodes"
+            )
     check_nodes("backpropagate", (*outputs, *output_grads, *wrt))
     if not outputs or not wrt:
         raise GradientError(

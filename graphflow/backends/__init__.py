@@ -1,6 +1,7 @@
 """Backends run programs. A backend knows the loop forms and no op.
 
 numpy    the reference: one numpy call or a few for each instruction, into buffers made once
+native   machine code through LLVM, run by a loop over a table of instructions
 """
 
 from __future__ import annotations
@@ -78,5 +79,3 @@ def storage_of(program: Program, positions: PositionTable, seed: int, overrides:
             assert block is not None  # noqa: S101 - for the type checker: only gradients of a block get such a place
             gradients[place.key] = block.gradient_of(parameter)
     return Storage(inputs, gradients, positions, seed)
-
-

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import final
 
 from graphflow.backends import Backend
 from graphflow.backends.reference import ReferenceBackend
 from graphflow.errors import OptionError
 
-NO_NATIVE = "this version has no native backend"
+NO_LLVM = "llvmlite is not installed; pip install 'graphflow-engine[native]' for machine code"
 
 
 @final
@@ -34,9 +35,16 @@ def choose_backend(wanted: str) -> tuple[Backend, BackendChoice]:
     Raises:
         OptionError: there is no such backend, or it cannot run here.
     """
-    if wanted == "native":
-        raise OptionError("the native backend cannot be used", got=NO_NATIVE, needs="backend 'auto' or 'numpy'")
-    if wanted not in ("auto", "numpy"):
+    if wanted not in ("auto", "numpy", "native"):
         raise OptionError(f"there is no backend {wanted!r}", needs="'auto', 'numpy' or 'native'")
-    reason = "as asked for" if wanted == "numpy" else NO_NATIVE
-    return ReferenceBackend(), BackendChoice("numpy", reason)
+    has_llvm = importlib.util.find_spec("llvmlite") is not None
+    if wanted == "native" and not has_llvm:
+        raise OptionError("the native backend cannot be used", got=NO_LLVM, needs="llvmlite, or backend 'numpy'")
+    if wanted == "numpy" or not has_llvm:
+        return ReferenceBackend(), BackendChoice("numpy", "as asked for" if wanted == "numpy" else NO_LLVM)
+    # llvmlite takes longer to import than all of graphflow, so only machines that use it pay for it.
+    from graphflow.backends.llvm.native import NativeBackend
+
+    backend = NativeBackend()
+    reason = f"{8 * backend.host.vector_bytes}-bit vectors on {backend.host.cpu}"
+    return backend, BackendChoice("native", f"as asked for, {reason}" if wanted == "native" else reason)

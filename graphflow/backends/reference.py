@@ -16,7 +16,7 @@ from graphflow.backends import Backend, Executable, Storage
 from graphflow.backends.arrays import Arrays
 from graphflow.backends.contraction import contract_actions
 from graphflow.backends.scalar_steps import Action, Registers, program_actions
-from graphflow.errors import PositionError
+from graphflow.errors import OpContractError, PositionError
 from graphflow.loops import (
     Call,
     Concat,
@@ -285,6 +285,13 @@ def _(loop: Random, inputs: Sequence[Array], output: Array, linker: Linker) -> l
 @_actions.register
 def _(loop: Call, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
     def call() -> None:
-        output[...] = loop.function(*inputs)
+        found = np.asarray(loop.function(*inputs))
+        if found.shape != output.shape:
+            raise OpContractError(
+                "evaluate and infer disagree",
+                got=f"a value of shape {found.shape}",
+                needs=f"shape {output.shape}, as infer promised",
+            )
+        np.copyto(output, found, casting="same_kind")
 
     return [call]

@@ -36,6 +36,11 @@ def _applied(op: type[Op], expression: E, build: Builder[E]) -> E | None:
     return build.inputs(expression)[0] if isinstance(build.op(expression), op) else None
 
 
+def _is_same(first: E, second: E) -> bool:
+    """Whether two expressions are one: nodes by identity, as == would add a node; the numbers of a plan by value."""
+    return first is second or (isinstance(first, int) and first == second)
+
+
 def _log_of_softmax(inputs: Sequence[E], build: Builder[E]) -> E | None:
     inner, moves = inputs[0], []
     while isinstance(move := build.op(inner), MOVES_ELEMENTS):
@@ -114,7 +119,9 @@ def _one_minus_sigmoid(inputs: Sequence[E], build: Builder[E]) -> E | None:
 
 def _exp_over_sum_of_exp(inputs: Sequence[E], build: Builder[E]) -> E | None:
     x, total = _applied(Exp, inputs[0], build), build.op(inputs[1])
-    if x is None or not isinstance(total, Sum) or build.inputs(inputs[1])[0] is not inputs[0] or len(total.axes) != 1:
+    if x is None or not isinstance(total, Sum) or len(total.axes) != 1:
+        return None
+    if not _is_same(build.inputs(inputs[1])[0], inputs[0]):
         return None
     # Without the kept axis the quotient divides by the right sums only where the axis is the only one.
     if not total.keepdims and len(build.type(x).shape) != 1:

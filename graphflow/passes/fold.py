@@ -19,8 +19,13 @@ def fold(plan: Plan) -> Plan:
         constants = [editor.values[operand].constant for operand in value.inputs]
         if any(constant is None for constant in constants):
             return editor.add(value)
-        with np.errstate(all="ignore"):
-            result = np.array(value.op.evaluate(*constants), dtype=value.type.dtype, order="C")
+        try:
+            with np.errstate(all="ignore"):
+                result = np.array(value.op.evaluate(*constants), dtype=value.type.dtype, order="C")
+        except Exception:  # noqa: BLE001 - whatever an op raises is raised again by the run, which says where
+            return editor.add(value)
+        if result.shape != value.type.shape:
+            return editor.add(value)
         result.flags.writeable = False
         return editor.add(Value(value.node, None, (), value.type, result))
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
-from graphflow.errors import MachineError
+from graphflow.errors import MachineError, OpContractError
 from graphflow.graph import ancestors
 from graphflow.loops import Loop
 from graphflow.node import Node
@@ -128,9 +128,23 @@ def plan_of(
         became[node.id] = len(values)
         is_leaf = node.op is None or node.id in replaced
         inputs = () if is_leaf else tuple(became[operand.id] for operand in node.inputs)
+        _require_hashable(node)
         constant = node.storage if node.is_constant and node.id not in replaced else None
         values.append(Value(node, None if is_leaf else node.op, inputs, node.type, constant))
     return Plan(tuple(values), became, tuple(node.id for node in kept), gradients or {}, is_reusing)
+
+
+def _require_hashable(node: Node) -> None:
+    """Passes look ops up by what they are."""
+    try:
+        hash(node.op)
+    except TypeError as error:
+        raise OpContractError(
+            f"{node}: its op cannot be told from others",
+            got=str(error),
+            needs="a frozen dataclass whose fields can be hashed: tuples, not lists or arrays",
+            where=node.origin,
+        ) from None
 
 
 class PlanEditor:

@@ -54,8 +54,8 @@ class _Joiner:
         """The terms that can be joined, by kind of product."""
         groups: dict[Contract, list[int]] = {}
         for term in total.inputs:
-            loop = self._plan.values[term].loop
-            if isinstance(loop, Contract) and self._uses[term] == 1 and _can_be_joined(loop):
+            loop, is_whole = self._plan.values[term].loop, self._plan.values[term].type == total.type
+            if isinstance(loop, Contract) and is_whole and self._uses[term] == 1 and _can_be_joined(loop):
                 groups.setdefault(loop, []).append(term)
         return {
             loop: terms

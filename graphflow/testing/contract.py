@@ -23,6 +23,7 @@ from graphflow.testing.differences import check_gradient
 from graphflow.testing.loops_alone import run_loop
 from graphflow.values import Array
 
+
 def check_op(op_class: type[Op], *, backends: Sequence[str] = ("numpy",)) -> None:
     """Try the whole contract of an op class on its samples.
 

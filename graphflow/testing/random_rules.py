@@ -10,14 +10,13 @@ import numpy as np
 
 from graphflow.binding import unsafe_let
 from graphflow.construct import constant
-from graphflow.dtypes import float32, float64
 from graphflow.errors import ShapeError
 from graphflow.node import Node
 from graphflow.ops import arithmetic, comparisons, elementary, indexing, joining, linear, losses, noise, reductions
 from graphflow.ops import shape as shapes
 from graphflow.ops import softmax_family as rows
 from graphflow.positions import S
-from graphflow.tensortype import TensorType, broadcast_shapes
+from graphflow.tensortype import broadcast_shapes
 from graphflow.testing.random_material import Cut, Material, Rebindable
 
 Rule = Callable[[Material], None]
@@ -274,6 +273,25 @@ def choices_between(m: Material) -> None:
     m.add(node, m.bound(x, y) + 1.0)
 
 
+def recurrence(m: Material) -> None:
+    """One cell at several time steps: the gradient of its weights is a sum over time."""
+    times, size, batch = int(m.rng.integers(2, 7)), m.choose((2, 3)), m.choose((0, 2))
+    w, u = m.number_input((size, size)), m.number_input((size, size))
+    b = m.number_input((size,))
+    x = m.number_input((times, batch, size) if batch else (times, size))
+    h = x[0]
+    for t in range(times):
+        with m.graph.step(t):
+            if batch:
+                total = linear.matmul(x[t], w.T if m.chance(0.1) else w) + linear.matmul(h, u) + b
+            else:
+                total = linear.matmul(w, x[t]) + linear.matmul(u, h) + b
+            h = elementary.tanh(total)
+        if m.chance(0.3):
+            m.add(h, 1.0)
+    m.add(h, 1.0)
+
+
 def again(m: Material) -> None:
     """An expression once more: the compiler merges the two unless they can be told apart."""
     x = m.find(lambda node: node.op is not None)
@@ -318,6 +336,7 @@ RULES: Final[tuple[tuple[Rule, int], ...]] = (
     (joins, 3),
     (ids, 3),
     (choices_between, 3),
+    (recurrence, 1),
     (again, 2),
     (constants_alone, 1),
     (totals, 2),

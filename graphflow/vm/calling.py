@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from graphflow.binding import let
-from graphflow.errors import GraphError, UnboundError
+from graphflow.errors import GraphError, GraphflowError, UnboundError
 from graphflow.graph import ancestors, check_nodes
 from graphflow.node import Node
-from graphflow.values import Array
+from graphflow.values import Array, fit
 from graphflow.vm.tape_machine import TapeMachine
 
 
@@ -37,6 +37,9 @@ def function(
 
     Source: Gorgonia CompileFunction.
     """
+    if isinstance(inputs, Node):
+        # Going through a node would add slices of it to its graph.
+        raise GraphError("function: inputs is a single node", got=str(inputs), needs="a list or tuple of nodes")
     arguments = tuple(inputs)
     results = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
     check_nodes("function", (*results, *arguments))
@@ -69,10 +72,20 @@ def function(
             raise GraphError(
                 "the function got the wrong number of values", got=str(len(values)), needs=str(len(arguments))
             )
-        for node, value in zip(arguments, values, strict=True):
-            let(node, value)
+        arrays = [_checked(node, value) for node, value in zip(arguments, values, strict=True)]
+        for node, array in zip(arguments, arrays, strict=True):
+            let(node, array)
         machine.run_all()
-        found = tuple(node.value for node in results)
+        found = tuple(machine.value_of(node) for node in results)
         return found[0] if isinstance(outputs, Node) else found
 
     return run
+
+
+def _checked(node: Node, value: object) -> Array:
+    """The value as an array of the node's type; all are checked before the first is bound."""
+    try:
+        return fit(value, node.type, str(node))
+    except GraphflowError as error:
+        error.where = error.where or node.origin
+        raise

@@ -10,12 +10,12 @@ import numpy as np
 
 from graphflow.blocks import block_of
 from graphflow.dtypes import is_float
-from graphflow.errors import GradientError, GraphflowError, MachineError, OptionError, UnboundError
+from graphflow.errors import GradientError, GraphflowError, MachineError, OpContractError, OptionError, UnboundError
 from graphflow.graph import ExprGraph, GraphView, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE
 from graphflow.storage import store
-from graphflow.streams import stream_generator
+from graphflow.streams import check_seed, stream_generator
 from graphflow.values import Array
 from graphflow.vm.holding import RunValues
 
@@ -46,6 +46,7 @@ class LispMachine:
     def __init__(self, graph: GraphView, cost: Node | None = None, *, seed: int = 0) -> None:
         if not isinstance(graph, GraphView):
             raise OptionError("a machine needs a graph", got=type(graph).__name__, needs="an ExprGraph or a subgraph")
+        check_seed("LispMachine", seed)
         self._graph: ExprGraph = graph.whole
         self._nodes = graph.nodes
         self._cost = cost
@@ -56,6 +57,9 @@ class LispMachine:
             check_nodes("LispMachine", (cost,), self._graph)
             if cost.shape != () or not is_float(cost.dtype):
                 raise GradientError(f"LispMachine: {cost} is no cost", needs="a float scalar", where=cost.origin)
+            # A part of a graph need not hold all that the cost needs.
+            present = {node.id: node for node in (*self._nodes, *ancestors([cost]))}
+            self._nodes = tuple(present[number] for number in sorted(present))
 
     def run_all(self) -> None:
         """Evaluate every node, then the gradients if there is a cost.
@@ -127,10 +131,25 @@ class LispMachine:
         extra = [stream_generator(self._seed, op.stream, self.runs)] if op.is_random else []
         try:
             with np.errstate(all="ignore"):
-                return np.array(op.evaluate(*arguments, *extra), dtype=node.dtype).reshape(node.shape)
+                found = np.array(op.evaluate(*arguments, *extra), dtype=node.dtype)
         except GraphflowError as error:
             error.where = error.where or node.origin
             raise
+        except Exception as error:
+            raise MachineError(
+                f"the evaluation of {node} failed",
+                got=f"{type(error).__name__}: {error}",
+                needs="an op whose numpy evaluation accepts these inputs",
+                where=node.origin,
+            ) from error
+        if found.shape != node.shape:
+            raise OpContractError(
+                f"{op.name}: evaluate and infer disagree",
+                got=f"a value of shape {found.shape}",
+                needs=f"shape {node.shape}, as infer promised",
+                where=node.origin,
+            )
+        return found
 
     def _fill_blocks(self, values: Mapping[int, Array]) -> None:
         """Gradients go where solvers look for them, as with any machine."""
@@ -144,7 +163,7 @@ class LispMachine:
         """Reverse accumulation on arrays: each op's gradient is built on a scratch graph and evaluated at once."""
         gradients: dict[int, Array] = {cost.id: np.ones((), cost.dtype)}
         for node in reversed(ancestors([cost])):
-            if node.op is None or node.id not in gradients or node.id in self._graph.overrides:
+            if node.op is None or node.id not in gradients:
                 continue
             scratch = ExprGraph()
             scratch.positions = self._graph.positions
@@ -159,7 +178,7 @@ class LispMachine:
                     continue
                 found = self._evaluated(entry if isinstance(entry, Node) else entry(), scratch)
                 before = gradients.get(operand.id)
-                gradients[operand.id] = found if before is None else before + found
+                gradients[operand.id] = found if before is None else np.asarray(before + found)
         return gradients
 
     def _evaluated(self, node: Node, graph: ExprGraph) -> Array:

@@ -14,9 +14,12 @@ from graphflow.backends import Executable, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
 from graphflow.binding import unsafe_let_all
 from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
-from graphflow.graph import GraphView
+from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
+from graphflow.passes import EVALUATION_PIPELINE, PIPELINE
+from graphflow.passes.fold import fold
 from graphflow.storage import store
+from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
 from graphflow.vm.compiling import Keep, compile_request, request_of
@@ -92,10 +95,13 @@ class TapeMachine:
             raise OptionError(
                 "TapeMachine: threads is not usable", got=repr(threads), needs="a whole number of 1 or more"
             )
-        if not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise OptionError("TapeMachine: seed is not usable", got=repr(seed), needs="a whole number of 0 or more")
+        check_seed("TapeMachine", seed)
         self._backend, self.backend = choose_backend(backend)
-        request = request_of(graph, outputs, "all" if trace else keep, eval_mode=eval_mode)
+        passes = EVALUATION_PIPELINE if eval_mode else PIPELINE
+        if watch_nan or watch_inf:
+            # What is made of constants alone is looked at, too.
+            passes = tuple(each for each in passes if each is not fold)
+        request = request_of(graph, outputs, "all" if trace else keep, passes=passes)
         self._graph = request.graph
         self._watcher = Watcher(
             self._graph,
@@ -107,12 +113,13 @@ class TapeMachine:
             trace=trace,
         )
         if self._watcher.watched and not request.keep_all:
-            request = request_of(graph, outputs, (*request.keep, *self._watcher.watched), eval_mode=eval_mode)
+            request = request_of(graph, request.roots, (*request.keep, *self._watcher.watched), passes=passes)
         self._request = request
         self._seed = int(seed)
         self._lock = threading.Lock()
         self._is_closed = False
         self._position = 0
+        self._held: RunValues | None = None
         self.runs = 0
         """How many runs have begun; random nodes give new numbers in each. Set it to go on where another left off."""
         self._prepare()
@@ -152,6 +159,8 @@ class TapeMachine:
             OptionError: the table's shape is wrong.
             PositionError: a position is out of range; the rows before it have run.
         """
+        with self._entered():
+            self._refresh()
         cost = self._graph.cost
         table = np.asarray(positions)
         if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":
@@ -165,14 +174,16 @@ class TapeMachine:
                 "run_over: this machine computes no cost", needs="a call of grad before the machine is made"
             )
         parameters = tuple(
-            self._graph[number] for number, node in self._graph.gradients.items() if node.id in self.program.results
+            self._graph[number]
+            for number, node in self._graph.gradients.items()
+            if node.id in self.program.results and self._graph[number].is_input
         )
         costs = np.empty(len(table))
-        value = self._executable.array(self.program.results[cost.id])
         for number, row in enumerate(table):
             unsafe_let_all(nodes, row)
             self.run_all()
-            costs[number] = value
+            # A step of the solver may have moved the parameters, and then the program is another one.
+            costs[number] = self._executable.array(self.program.results[cost.id])
             if solver is not None:
                 solver.step(parameters)
         return costs
@@ -194,6 +205,16 @@ class TapeMachine:
             if self._position == len(self.program):
                 self._assign()
             return instruction
+
+    def value_of(self, node: Node) -> Array:
+        """A copy of a node's value in this machine's latest run, whatever other machines have run since.
+
+        Raises:
+            ValueNotKept: this machine has not run, or does not keep the value; UnboundError: an input without a value.
+        """
+        check_nodes("value_of", (node,), self._graph)
+        is_computed = node.op is not None and node.id not in self._graph.overrides
+        return self._values.read(node) if is_computed else node.value
 
     def reset(self) -> None:
         """Begin the next `step` at the first instruction. Values stay readable; `run_all` needs no reset."""
@@ -235,13 +256,23 @@ class TapeMachine:
         self._executable: Executable = self._backend.compile(self.program, storage)
         arrays = {number: self._executable.array(operand) for number, operand in self.program.results.items()}
         self._values = RunValues(self._graph, arrays, self.program.computed_at)
-        self._unbound = [node for node in self.program.inputs if node.op is None and not node.is_bound]
+        read = (*self.program.inputs, *(source for _, source in self.program.assignments))
+        self._unbound = [node for node in read if node.op is None and not node.is_bound]
+        # After which instruction a watched node has its value: it may be a view, or be merged with another.
+        self._shown: dict[int, list[Node]] = {}
+        for node in self._watcher.watched:
+            if node.id in self.program.computed_at:
+                self._shown.setdefault(self.program.computed_at[node.id], []).append(node)
         self._position = 0
+
+    def _refresh(self) -> None:
+        """Compile again if the graph has changed in a way that concerns machines."""
+        if self._version != self._graph.version:
+            self._prepare()
 
     def _begin(self) -> None:
         """Look at what has changed since the last run, and make the nodes read from this machine."""
-        if self._version != self._graph.version:
-            self._prepare()
+        self._refresh()
         if self._unbound:
             self._unbound = [node for node in self._unbound if not node.is_bound]
             if self._unbound:
@@ -255,9 +286,14 @@ class TapeMachine:
         self._position = 0
         self.runs += 1
         self._values.done = 0
+        if self._held is not self._values:
+            if self._held is not None:
+                self._held.release()
+            self._held = self._values
         self._values.hold()
         if self._watcher.is_active:
             self._watcher.inputs(self.program.inputs)
+            self._show(-1)
 
     def _run_fast(self) -> None:
         try:
@@ -285,7 +321,13 @@ class TapeMachine:
         if self._watcher.is_active:
             inputs = [self._executable.array(operand) for operand in instruction.inputs]
             self._watcher.after(number, instruction, inputs, self._executable.array(instruction.output))
+            self._show(number)
         return instruction
+
+    def _show(self, number: int) -> None:
+        """Log the watched nodes that have their value after this instruction."""
+        for node in self._shown.get(number, ()):
+            self._watcher.show(node, self._executable.array(self.program.results[node.id]))
 
     def _finish(self) -> None:
         self._position = 0
@@ -294,8 +336,8 @@ class TapeMachine:
     def _assign(self) -> None:
         """Carry out each `set_`, with all the sources as they were before the first."""
         if self.program.assignments:
-            sources = [source.value for _, source in self.program.assignments]
-            for (target, _), value in zip(self.program.assignments, sources, strict=True):
+            values = [self.value_of(source) for _, source in self.program.assignments]
+            for (target, _), value in zip(self.program.assignments, values, strict=True):
                 store(target, value)
 
     def _explain(self, error: BaseException, number: int) -> None:

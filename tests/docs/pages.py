@@ -2,6 +2,7 @@
 
     python -m tests.docs.pages run docs/quickstart.md       prints what each block prints, as JSON
     python -m tests.docs.pages write docs/quickstart.md     runs the page and puts the outputs into it
+    python -m tests.docs.pages draw docs/quickstart.md      runs the page and puts its pictures into docs/pictures
 
 A `text` block right behind a python block is what that block prints; a line of three dots in it stands for any lines.
 """
@@ -14,6 +15,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,10 +24,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-from graphflow.errors import RenderError
-from graphflow.viz.render import find_engine
-
 ROOT = Path(__file__).resolve().parents[2]
+PICTURES = ROOT / "docs" / "pictures"
 FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 PLACE = re.compile(r"\b(\w+\.py):\d+")
@@ -81,32 +81,29 @@ class Reader(code.InteractiveInterpreter):
         return printed
 
 
-def run_page(path: Path, folder: Path) -> list[str]:
+def run_page(path: Path, folder: Path, *, is_drawing: bool = False) -> list[str]:
     """Run a page in a process and a folder of its own; what each of its python blocks prints.
+
+    Args:
+        path: of the page.
+        folder: where it runs, and leaves its files.
+        is_drawing: whether Graphviz is used; otherwise what it would be given stands in the pictures.
 
     Raises:
         AssertionError: an exception or a warning ended it.
     """
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    if not is_drawing:
+        programs = folder / "programs"
+        programs.mkdir()
+        (programs / "dot").write_text("#!/bin/sh\nexec cat\n", encoding="utf-8")
+        (programs / "dot").chmod(0o755)
+        environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     command = [sys.executable, "-W", "error", "-m", "tests.docs.pages", "run", str(path)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PATH": search_path_with_dot(folder)}
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result: list[str] = json.loads(done.stdout)
     return result
-
-
-def search_path_with_dot(folder: Path) -> str:
-    """The search path, completed where nothing is installed that draws: the pages are about graphflow, not Graphviz."""
-    found = os.environ.get("PATH", "")
-    try:
-        find_engine("pdf")
-    except RenderError:
-        programs = folder / "programs"
-        programs.mkdir(exist_ok=True)
-        (programs / "dot").write_text("#!/bin/sh\ncat >/dev/null\necho '<svg/>'\n", encoding="utf-8")
-        (programs / "dot").chmod(0o755)
-        found = f"{programs}{os.pathsep}{found}"
-    return found
 
 
 def differences(shown: str, printed: str) -> list[str]:
@@ -163,14 +160,17 @@ def text_block(lines: Sequence[str]) -> str:
 def main(command: str, name: str) -> None:
     path = Path(name).resolve()
     text = path.read_text(encoding="utf-8")
+    parts = [block.text for block, _ in examples(text)]
     if command == "run":
-        outputs = Reader({"__name__": "__main__"}).outputs(path.stem.lower(), [block.text for block, _ in examples(text)])
-        print(json.dumps(outputs))
-    elif command == "write":
-        with tempfile.TemporaryDirectory() as folder:
-            path.write_text(with_outputs(text, run_page(path, Path(folder))), encoding="utf-8")
-    else:
-        sys.exit(__doc__)
+        print(json.dumps(Reader({"__name__": "__main__"}).outputs(path.stem.lower(), parts)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = run_page(path, Path(folder), is_drawing=command == "draw")
+        if command == "write":
+            path.write_text(with_outputs(text, outputs), encoding="utf-8")
+        elif command == "draw":
+            for picture in Path(folder).glob("*.svg"):
+                shutil.copyfile(picture, PICTURES / picture.name)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def test_gradients_are_laid_out_upwards():
     visible = {(tail, head) for tail, head in edges(text) if tail in gradient and head in gradient}
     assert visible
     assert {(head, tail) for tail, head in visible} == set(edges(text, visible=False))
+    assert text.count("constraint=false") == sum(head in gradient for _, head in edges(text))
 
 
 def test_what_the_user_reads_has_a_bold_frame():

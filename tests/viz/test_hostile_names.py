@@ -93,6 +93,16 @@ def test_symbols_of_ops_and_names_of_files_are_shown_and_do_nothing(monkeypatch)
     assert svg.tooltips(root)["n1"].endswith("␂&#0;:1")
 
 
+def test_titles_and_scopes_between_angle_brackets_are_text():
+    g = gf.ExprGraph("<table>&lt;\\G</table>")
+    with g.scope("<font color='red'>"):
+        gf.scalar(g, name="<b>")
+    root = svg.parse(draw(g.to_dot(), "svg"))
+    texts = [element.text for element in root.iter() if svg.local_name(element.tag) == "text"]
+    assert {"<table>&lt;\\G</table>", "<font color='red'>", "<b>"} <= set(texts)
+    assert svg.dangers(root) == []
+
+
 def test_dangers_are_seen():
     document = '<svg xmlns:x="http://www.w3.org/1999/xlink"><a x:href="y"/><script/><g onload="z"/></svg>'
     assert svg.dangers(svg.parse(document)) == ["<a href>", "<script>", "<g onload>"]

@@ -1,0 +1,129 @@
+"""Kernels that treat every element alike: maps, copies, and the adjoint of a view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from graphflow.backends.llvm.nest import Body, Nest, Strided, broadcast_strides
+from graphflow.backends.llvm.primitives import can_write, write_program
+from graphflow.backends.llvm.writer import Value, Writer
+from graphflow.loops import Concat, Map, Place, Reshape, View
+from graphflow.tape.program import Operand
+from graphflow.tensortype import Shape
+
+
+def write_map(writer: Writer, loop: Map, inputs: Sequence[Operand], output: Operand) -> bool:
+    """out[i] = program(x0[i], x1[i], ...); False where a primitive has no instructions here."""
+    if not can_write(loop.program):
+        return False
+    shape = output.type.shape
+    operands = [
+        Strided(number, operand.type.dtype, broadcast_strides(operand, shape)) for number, operand in enumerate(inputs)
+    ]
+    target = Strided(len(inputs), output.type.dtype, output.place.strides)
+
+    def body(round_: Body) -> None:
+        values = [round_.load(number) for number in range(len(inputs))]
+        round_.store(len(inputs), write_program(writer, loop.program, values))
+
+    Nest(writer, shape, [*operands, target]).walk(body)
+    return True
+
+
+def write_copy(writer: Writer, shape: Shape, source: Strided, target: Strided, addresses: Sequence[Value]) -> None:
+    """target[i] = source[i]."""
+    nest = Nest(writer, shape, [source, target], addresses)
+    nest.walk(lambda round_: round_.store(1, round_.load(0)))
+
+
+def write_reshape(writer: Writer, _: Reshape, inputs: Sequence[Operand], output: Operand) -> bool:
+    """The elements of a strided source in row-major order."""
+    source, shape = inputs[0], inputs[0].type.shape
+    strides = _contiguous(shape)
+    first = Strided(0, source.type.dtype, source.place.strides)
+    second = Strided(1, output.type.dtype, strides)
+    write_copy(writer, shape, first, second, [writer.operand(0), writer.operand(1)])
+    return True
+
+
+def write_view(writer: Writer, loop: View, inputs: Sequence[Operand], output: Operand) -> bool:
+    """A view that is copied: its start is run-time data, or the user keeps it. Word 0 points to its fixed start."""
+    begin = _moved(writer, loop, inputs[0], writer.operand(0), first_word=2)
+    first = Strided(0, inputs[0].type.dtype, view_strides(loop, inputs[0]))
+    second = Strided(1, output.type.dtype, output.place.strides)
+    write_copy(writer, loop.shape, first, second, [begin, writer.operand(1)])
+    return True
+
+
+def write_place(writer: Writer, loop: Place, inputs: Sequence[Operand], output: Operand) -> bool:
+    """Zeros with the input added at the view's places. Word 2 points to the view's fixed start in the output."""
+    if None in loop.view.axes:
+        return False
+    dtype = output.type.dtype
+    whole = Strided(1, dtype, output.place.strides)
+
+    def clear(round_: Body) -> None:
+        round_.store(0, writer.splat(writer.scalar(0, whole.element), round_.lanes))
+
+    Nest(writer, output.type.shape, [whole]).walk(clear)
+    begin = _moved(writer, loop.view, output, writer.operand(2), first_word=3)
+    part = Strided(1, dtype, view_strides(loop.view, output))
+    update = Strided(0, dtype, inputs[0].place.strides)
+
+    def add(round_: Body) -> None:
+        round_.store(0, writer.add(round_.load(0), round_.load(1)))
+
+    Nest(writer, loop.view.shape, [part, update], [begin, writer.operand(0)]).walk(add)
+    return True
+
+
+def write_concat(writer: Writer, loop: Concat, inputs: Sequence[Operand], output: Operand) -> bool:
+    """Each input copied behind the one before it."""
+    start = 0
+    for number, operand in enumerate(inputs):
+        shape, strides = operand.type.shape, operand.place.strides
+        if loop.new_axis:
+            shape = (*shape[: loop.axis], 1, *shape[loop.axis :])
+            strides = (*strides[: loop.axis], 0, *strides[loop.axis :])
+        source = Strided(number, operand.type.dtype, strides)
+        target = Strided(len(inputs), output.type.dtype, output.place.strides)
+        distance = Value(str(start * output.place.strides[loop.axis]), "i64")
+        address = writer.offset(writer.operand(len(inputs)), distance, target.element)
+        if 0 not in shape:
+            write_copy(writer, shape, source, target, [writer.operand(number), address])
+        start += shape[loop.axis]
+    return True
+
+
+def view_strides(view: View, source: Operand) -> tuple[int, ...]:
+    """Strides of a view through its source, in elements."""
+    return tuple(0 if axis is None else source.place.strides[axis] * view.steps[axis] for axis in view.axes)
+
+
+def fixed_offset(view: View, source: Operand) -> int:
+    """Elements from the source's first element to the view's, as far as that is known before the run."""
+    return sum(
+        start * stride
+        for start, stride, slot in zip(view.starts, source.place.strides, view.slots, strict=True)
+        if slot is None
+    )
+
+
+def _moved(writer: Writer, view: View, source: Operand, pointer: Value, first_word: int) -> Value:
+    """The address of a view's first element: its run-time positions are named by words of the record."""
+    element = Strided(0, source.type.dtype, ()).element
+    word = first_word
+    for stride, slot in zip(source.place.strides, view.slots, strict=True):
+        if slot is not None:
+            position = writer.position(word)
+            distance = writer.mul(position, writer.constant(stride, position))
+            pointer = writer.offset(pointer, distance, element)
+            word += 1
+    return pointer
+
+
+def _contiguous(shape: Shape) -> tuple[int, ...]:
+    strides = [1] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    return tuple(strides)

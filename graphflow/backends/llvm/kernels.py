@@ -1,0 +1,88 @@
+"""One kernel for each kind of instruction: equal loops on equal types and strides share their machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+from graphflow.backends.llvm.elementwise import (
+    fixed_offset,
+    write_concat,
+    write_map,
+    write_place,
+    write_reshape,
+    write_view,
+)
+from graphflow.backends.llvm.folding import write_reduce, write_rows
+from graphflow.backends.llvm.products import write_contract
+from graphflow.backends.llvm.writer import Writer
+from graphflow.loops import Concat, Contract, Loop, Map, Place, Reduce, Reshape, Rows, View
+from graphflow.tape.program import Instruction, Operand
+
+WRITERS: dict[type[Loop], Callable[..., bool]] = {
+    Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, View: write_view,
+    Reshape: write_reshape, Place: write_place, Concat: write_concat,
+}  # fmt: skip
+
+
+class Signature(NamedTuple):
+    """What a kernel depends on: the loop without run-time data, and how each operand lies in memory."""
+
+    loop: Hashable
+    operands: tuple[Hashable, ...]
+
+
+def signature_of(instruction: Instruction) -> Signature:
+    """The signature that an instruction shares with all that run the same kernel."""
+    operands = (*instruction.inputs, instruction.output)
+    shapes = tuple((operand.type, operand.place.strides) for operand in operands)
+    return Signature(_without_positions(instruction.loop), shapes)
+
+
+def _without_positions(loop: Loop) -> Loop:
+    """The loop with its starts and slots left to the record."""
+    if isinstance(loop, View):
+        slots = tuple(None if slot is None else 0 for slot in loop.slots)
+        return replace(loop, starts=(0,) * len(loop.starts), slots=slots)
+    if isinstance(loop, Place):
+        view = _without_positions(loop.view)
+        return Place(loop.shape, view) if isinstance(view, View) else loop
+    return loop
+
+
+def write_kernel(instruction: Instruction, name: str, vector_bytes: int) -> Writer | None:
+    """The kernel of an instruction, or None where it has none and numpy must do it."""
+    write = WRITERS.get(type(instruction.loop))
+    if write is None or 0 in instruction.output.type.shape:
+        return None
+    writer = Writer(name, vector_bytes)
+    is_written = write(writer, instruction.loop, instruction.inputs, instruction.output)
+    return writer if is_written else None
+
+
+def record_words(instruction: Instruction, addresses: Sequence[int]) -> list[int]:
+    """The words behind a record's first two: addresses of the operands' first elements, then numbers of cells.
+
+    Args:
+        instruction: what the record is for.
+        addresses: of the first elements of the inputs and of the output.
+    """
+    words = list(addresses)
+    loop = instruction.loop
+    if isinstance(loop, View):
+        source = instruction.inputs[0]
+        words[0] += fixed_offset(loop, source) * source.type.dtype.itemsize
+        words += _slots(loop)
+    elif isinstance(loop, Place):
+        output = instruction.output
+        words.append(addresses[-1] + fixed_offset(loop.view, output) * output.type.dtype.itemsize)
+        words += _slots(loop.view)
+    return words
+
+
+def _slots(view: View) -> list[int]:
+    return [slot for slot in view.slots if slot is not None]
+
+
+__all__ = ["Operand", "Signature", "record_words", "signature_of", "write_kernel"]

@@ -1,0 +1,314 @@
+"""Elementwise mathematics as LLVM instructions: exp, log, log1p, expm1, tanh, sigmoid, sqrt, abs, sign.
+
+LLVM's own intrinsics for exp and its kin become one library call per element, so the functions are written here with
+vector arithmetic. All of them are exact at the edges (NaN, infinities, signed zeros, subnormals, overflow) and within
+2 units in the last place elsewhere, with fused multiply-add and without.
+
+Two reductions carry everything:
+
+* exp: x = n ln2 + r with |r| <= ln2 / 2, so exp(x) = 2^n (1 + expm1(r)). expm1(r) is a polynomial.
+* log: x = 2^e m with m between sqrt(1/2) and sqrt(2), so log(x) = e ln2 + log(1 + f) with f = m - 1. With
+  s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R(s^2)). R is a polynomial.
+
+ln2 is split into a head with trailing zeros, so that n times the head is exact, and a tail.
+
+The coefficients are minimax fits of this project (Remez exchange with 50 digits, then rounded):
+
+* `expm1`: P in expm1(r) = r + r^2 P(r), |r| <= 0.3468, smallest relative error of expm1(r).
+* `atanh`: Q in 2 atanh(s) = 2s + s z Q(z), z = s^2 <= 0.02947, smallest relative error of atanh(s).
+
+Source: the reduction by a split ln2 is W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980;
+the form of log that keeps f exact is that of FreeBSD's msun (e_log.c).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from graphflow.backends.llvm.writer import Value, Writer
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What the functions must know of a floating-point format.
+
+    Attributes:
+        integer: the integer type with as many bits.
+        fraction: bits of the fraction.
+        bias: of the exponent.
+        head, tail: of ln2.
+        largest: exp of it overflows; n = bias + 1 there, and not more.
+        smallest: exp of it is rounded to zero.
+        minus_one: expm1 of it is rounded to -1.
+        one: tanh of it is rounded to 1.
+        expm1, atanh: coefficients, lowest power first; the relative error of the polynomial stands beside them.
+    """
+
+    integer: str
+    fraction: int
+    bias: int
+    head: float
+    tail: float
+    largest: float
+    smallest: float
+    minus_one: float
+    one: float
+    expm1: tuple[float, ...]
+    atanh: tuple[float, ...]
+
+    @property
+    def one_bits(self) -> int:
+        return self.bias << self.fraction
+
+    @property
+    def root_bits(self) -> int:
+        """The bits of sqrt(1/2), rounded down."""
+        return (self.bias - 1 << self.fraction) + int((math.sqrt(2) - 1) * (1 << self.fraction))
+
+
+_FORMATS = {
+    "float": _Format(
+        integer="i32",
+        fraction=23,
+        bias=127,
+        head=0.693359375,
+        tail=-2.1219444005469057e-4,
+        largest=89.0,
+        smallest=-104.0,
+        minus_one=-20.0,
+        one=10.0,
+        # 2^-28.7
+        expm1=(0.5, 0.16666666, 0.04166636, 0.0083333915, 0.0013940682, 0.0001984503),
+        # 2^-30.0
+        atanh=(0.66666776, 0.39977497, 0.29873076),
+    ),
+    "double": _Format(
+        integer="i64",
+        fraction=52,
+        bias=1023,
+        head=0.6931471803691238,
+        tail=1.9082149292705877e-10,
+        largest=710.0,
+        smallest=-746.0,
+        minus_one=-40.0,
+        one=20.0,
+        # 2^-59.6
+        expm1=(
+            0.5,
+            0.16666666666666677,
+            0.041666666666666505,
+            0.00833333333332164,
+            0.001388888888896265,
+            0.00019841269886115715,
+            2.4801587172182487e-05,
+            2.7557244207165884e-06,
+            2.7557402776412687e-07,
+            2.5109042271325515e-08,
+            2.087534170277547e-09,
+        ),
+        # 2^-59.1
+        atanh=(
+            0.6666666666666735,
+            0.3999999999941109,
+            0.2857142874326352,
+            0.22222198475882748,
+            0.18183569745397837,
+            0.15313903106026835,
+            0.1479750905920819,
+        ),
+    ),
+}
+
+
+def _format(x: Value) -> _Format:
+    return _FORMATS[x.element]
+
+
+def _polynomial(w: Writer, x: Value, coefficients: tuple[float, ...]) -> Value:
+    result = w.constant(coefficients[-1], x)
+    for coefficient in reversed(coefficients[:-1]):
+        result = w.fma(result, x, w.constant(coefficient, x))
+    return result
+
+
+def _at_most(w: Writer, x: Value, limit: float) -> Value:
+    """The smaller one; NaN stays NaN, unlike with llvm.minnum."""
+    bound = w.constant(limit, x)
+    return w.select(w.compare("ogt", x, bound), bound, x)
+
+
+def _at_least(w: Writer, x: Value, limit: float) -> Value:
+    bound = w.constant(limit, x)
+    return w.select(w.compare("olt", x, bound), bound, x)
+
+
+def _reduce(w: Writer, x: Value, offset: int) -> tuple[Value, Value]:
+    """x = n ln2 + r, for x within the range of exp.
+
+    Adding a number so large that its last bit counts ones rounds x / ln2 to n, and leaves n in the lowest bits. There
+    is no instruction for this before SSE4.1, and none for int64 before AVX-512.
+
+    Returns:
+        The integer whose lowest bits are n + offset, and expm1(r).
+    """
+    form = _format(x)
+    magic = w.constant(1.5 * 2.0**form.fraction + offset, x)
+    rounded = w.fma(x, w.constant(1 / math.log(2), x), magic)
+    n = w.sub(rounded, magic)
+    r = w.fma(n, w.constant(-form.head, x), x)
+    r = w.fma(n, w.constant(-form.tail, x), r)
+    series = _polynomial(w, r, form.expm1)
+    return w.convert("bitcast", rounded, form.integer), w.fma(w.mul(r, r), series, r)
+
+
+def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
+    """2^n from an integer whose lowest bits are n + bias."""
+    shift = w.constant(_format(like).fraction, biased)
+    return w.convert("bitcast", w.binary("shl", biased, shift), like.element)
+
+
+def exp(w: Writer, x: Value) -> Value:
+    """exp(x) = 2^n (1 + expm1(r)).
+
+    2^n alone can be out of range, so it is applied in two halves; only the last product is rounded.
+    """
+    form = _format(x)
+    x = _at_least(w, _at_most(w, x, form.largest), form.smallest)
+    both, part = _reduce(w, x, 2 * form.bias)
+    half = w.binary("lshr", both, w.constant(1, both))
+    result = w.mul(w.add(part, w.constant(1.0, x)), _power_of_two(w, half, x))
+    return w.mul(result, _power_of_two(w, w.sub(both, half), x))
+
+
+def expm1(w: Writer, x: Value) -> Value:
+    """exp(x) - 1 = 2 (2^(n-1) expm1(r) + (2^(n-1) - 1/2)).
+
+    2^n alone would overflow where expm1(x) does not. Near zero, where halving would lose bits, the result is x.
+    """
+    form = _format(x)
+    near_zero = w.compare("olt", absolute(w, x), w.constant(2.0 ** -(form.fraction + 3), x))
+    bounded = _at_least(w, _at_most(w, x, form.largest), form.minus_one)
+    biased, part = _reduce(w, bounded, form.bias - 1)
+    scale = _power_of_two(w, biased, x)
+    half = w.fma(scale, part, w.sub(scale, w.constant(0.5, x)))
+    return w.select(near_zero, x, w.add(half, half))
+
+
+def tanh(w: Writer, x: Value) -> Value:
+    """t / (t + 2) with t = expm1(2 |x|), and the sign of x."""
+    form = _format(x)
+    size = _at_most(w, absolute(w, x), form.one)
+    biased, part = _reduce(w, w.add(size, size), form.bias)
+    scale = _power_of_two(w, biased, x)
+    t = w.fma(scale, part, w.sub(scale, w.constant(1.0, x)))
+    return w.intrinsic("copysign", w.div(t, w.add(t, w.constant(2.0, x))), x)
+
+
+def sigmoid(w: Writer, x: Value) -> Value:
+    """1 / (1 + z) for x >= 0 and z / (1 + z) for x < 0, with z = exp(-|x|), which cannot overflow."""
+    one = w.constant(1.0, x)
+    z = exp(w, w.neg(absolute(w, x)))
+    above = w.select(w.compare("olt", x, w.constant(0.0, x)), z, one)
+    return w.div(above, w.add(one, z))
+
+
+def _log_of_parts(w: Writer, f: Value, exponent: Value) -> Value:
+    """log((1 + f) 2^exponent)."""
+    form = _format(f)
+    s = w.div(f, w.add(f, w.constant(2.0, f)))
+    z = w.mul(s, s)
+    half_square = w.mul(w.mul(f, w.constant(0.5, f)), f)
+    inner = w.fma(z, _polynomial(w, z, form.atanh), half_square)
+    small = w.fma(s, inner, w.mul(exponent, w.constant(form.tail, f)))
+    return w.fma(exponent, w.constant(form.head, f), w.add(f, w.sub(small, half_square)))
+
+
+def _split(w: Writer, x: Value) -> tuple[Value, Value]:
+    """x = (1 + f) 2^e for positive normal x, with 1 + f between sqrt(1/2) and sqrt(2).
+
+    Returns:
+        f, and e as a floating-point number.
+    """
+    form = _format(x)
+    bits = w.convert("bitcast", x, form.integer)
+    moved = w.add(bits, w.constant(form.one_bits - form.root_bits, bits))
+    biased = w.binary("lshr", moved, w.constant(form.fraction, bits))
+    # An integer below 2^fraction written into the fraction of 2^fraction is added to it: a conversion that exists on
+    # every machine, also for int64.
+    unit = form.bias + form.fraction << form.fraction
+    exponent = w.convert("bitcast", w.binary("or", biased, w.constant(unit, bits)), x.element)
+    exponent = w.sub(exponent, w.constant(2.0**form.fraction + form.bias, x))
+    fraction = w.binary("and", moved, w.constant((1 << form.fraction) - 1, bits))
+    mantissa = w.convert("bitcast", w.add(fraction, w.constant(form.root_bits, bits)), x.element)
+    return w.sub(mantissa, w.constant(1.0, x)), exponent
+
+
+def _log_at_edges(w: Writer, result: Value, x: Value, pole: float) -> Value:
+    """-inf at the pole, NaN below it and for NaN, inf for inf."""
+    edge = w.constant(pole, x)
+    below = w.select(w.compare("oeq", x, edge), w.constant(-math.inf, x), w.constant(math.nan, x))
+    result = w.select(w.compare("ogt", x, edge), result, below)
+    return w.select(w.compare("oeq", x, w.constant(math.inf, x)), x, result)
+
+
+def log(w: Writer, x: Value) -> Value:
+    """log(x) = e ln2 + log(1 + f); subnormal numbers are scaled first."""
+    form = _format(x)
+    step = form.fraction + 1.0
+    is_small = w.compare("olt", x, w.constant(2.0 ** (1 - form.bias), x))
+    normal = w.select(is_small, w.mul(x, w.constant(2.0**step, x)), x)
+    f, exponent = _split(w, normal)
+    exponent = w.sub(exponent, w.select(is_small, w.constant(step, x), w.constant(0.0, x)))
+    return _log_at_edges(w, _log_of_parts(w, f, exponent), x, 0.0)
+
+
+def log1p(w: Writer, x: Value) -> Value:
+    """log(1 + x) = e ln2 + log(1 + f), where f also holds what was rounded away from 1 + x."""
+    form = _format(x)
+    one = w.constant(1.0, x)
+    total = w.add(x, one)
+    f, exponent = _split(w, total)
+    # Exact sum in two parts: Knuth, The Art of Computer Programming 2, theorem 4.2.2 B.
+    back = w.sub(total, one)
+    lost = w.add(w.sub(one, w.sub(total, back)), w.sub(x, back))
+    # 2^-e; beyond 2^64 the lost part does not count any more, and 2^-e could be out of range.
+    bits = w.convert("bitcast", _at_most(w, total, 2.0**64), form.integer)
+    moved = w.add(bits, w.constant(form.one_bits - form.root_bits, bits))
+    whole = w.binary("and", moved, w.constant(-1 << form.fraction, bits))
+    scale = w.convert("bitcast", w.sub(w.constant(2 * form.one_bits, bits), whole), x.element)
+    result = _log_at_edges(w, _log_of_parts(w, w.fma(lost, scale, f), exponent), x, -1.0)
+    return w.select(w.compare("oeq", x, w.constant(0.0, x)), x, result)
+
+
+def sqrt(w: Writer, x: Value) -> Value:
+    """The square root, correctly rounded."""
+    return w.intrinsic("sqrt", x)
+
+
+def absolute(w: Writer, x: Value) -> Value:
+    """|x|; NaN stays NaN."""
+    return w.intrinsic("fabs", x)
+
+
+def sign(w: Writer, x: Value) -> Value:
+    """-1, 0 or 1; NaN stays NaN, and -0 becomes 0, as in numpy."""
+    zero = w.constant(0.0, x)
+    nonzero = w.intrinsic("copysign", w.constant(1.0, x), x)
+    result = w.select(w.compare("oeq", x, zero), zero, nonzero)
+    return w.select(w.compare("uno", x, x), x, result)
+
+
+# By the names of graphflow.scalars; each takes and returns float or double, scalar or vector.
+FUNCTIONS: dict[str, Callable[[Writer, Value], Value]] = {
+    "abs": absolute,
+    "exp": exp,
+    "expm1": expm1,
+    "log": log,
+    "log1p": log1p,
+    "sigmoid": sigmoid,
+    "sign": sign,
+    "sqrt": sqrt,
+    "tanh": tanh,
+}

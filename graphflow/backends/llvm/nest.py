@@ -1,0 +1,142 @@
+"""Loop nests over strided operands: as few axes as possible, the innermost one in vectors where memory allows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, final
+
+from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
+from graphflow.dtypes import DType
+from graphflow.tape.program import Operand
+from graphflow.tensortype import Shape
+
+Strides = tuple[int, ...]
+
+
+class Strided(NamedTuple):
+    """An operand inside a kernel: word of the record that points to its first element, dtype, strides in elements."""
+
+    word: int
+    dtype: DType
+    strides: Strides
+
+    @property
+    def element(self) -> str:
+        return ELEMENTS[self.dtype]
+
+
+def broadcast_strides(operand: Operand, shape: Shape) -> Strides:
+    """The operand's strides as if it had been broadcast to a shape."""
+    missing = len(shape) - operand.type.dims
+    own = zip(operand.type.shape, operand.place.strides, strict=True)
+    return (0,) * missing + tuple(0 if size == 1 else stride for size, stride in own)
+
+
+def collapse(shape: Shape, strides: Sequence[Strides]) -> tuple[Shape, list[Strides]]:
+    """Leave out axes of size 1 and join neighbours that all operands walk as one."""
+    axes = [axis for axis, size in enumerate(shape) if size != 1]
+    sizes: list[int] = []
+    walks: list[tuple[int, ...]] = []
+    for axis in axes:
+        steps = tuple(each[axis] for each in strides)
+        if walks and all(outer == inner * shape[axis] for outer, inner in zip(walks[-1], steps, strict=True)):
+            sizes[-1] *= shape[axis]
+            walks[-1] = steps
+        else:
+            sizes.append(shape[axis])
+            walks.append(steps)
+    return tuple(sizes), [tuple(walk[number] for walk in walks) for number in range(len(strides))]
+
+
+@final
+class Nest:
+    """Writes a nest of loops; the body is written once for whole vectors and once for the rest.
+
+    Args:
+        writer: of the kernel.
+        shape: what to walk over, not empty.
+        operands: what is read and written on the way.
+        addresses: pointers to first elements, where they differ from the record's words.
+    """
+
+    def __init__(
+        self, writer: Writer, shape: Shape, operands: Sequence[Strided], addresses: Sequence[Value] | None = None
+    ) -> None:
+        self.writer = writer
+        self.operands = tuple(operands)
+        self.shape, self.strides = collapse(shape, [operand.strides for operand in operands])
+        self.pointers = list(addresses or [writer.operand(operand.word) for operand in operands])
+        self.lanes = self._lanes()
+
+    def _lanes(self) -> int:
+        """Lanes of the innermost loop: 0 where an operand is neither contiguous nor constant along it."""
+        if not self.shape or any(strides[-1] not in (0, 1) for strides in self.strides):
+            return 0
+        widest = max(operand.dtype.itemsize for operand in self.operands)
+        return self.writer.vector_bytes // widest
+
+    def walk(self, body: Callable[[Body], None]) -> None:
+        """Write the loops around the body."""
+        self._enter(0, list(self.pointers), body)
+
+    def _enter(self, axis: int, pointers: list[Value], body: Callable[[Body], None]) -> None:
+        if axis >= len(self.shape) - 1:
+            self._innermost(pointers, body)
+            return
+
+        def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
+            self._enter(axis + 1, self.advanced(pointers, axis, index), body)
+            return ()
+
+        self.writer.loop(self.shape[axis], 1, inside)
+
+    def advanced(self, pointers: list[Value], axis: int, index: Value) -> list[Value]:
+        """The pointers of the operands at an index of an axis."""
+        moved = []
+        for operand, strides, pointer in zip(self.operands, self.strides, pointers, strict=True):
+            stride = strides[axis]
+            if stride == 0:
+                moved.append(pointer)
+                continue
+            distance = index if stride == 1 else self.writer.mul(index, self.writer.constant(stride, index))
+            moved.append(self.writer.offset(pointer, distance, operand.element))
+        return moved
+
+    def _innermost(self, pointers: list[Value], body: Callable[[Body], None]) -> None:
+        if not self.shape:
+            body(Body(self, pointers, 0, None))
+            return
+        axis, size = len(self.shape) - 1, self.shape[-1]
+        step = max(1, self.lanes)
+        whole = size - size % step
+
+        def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
+            body(Body(self, self.advanced(pointers, axis, index), self.lanes, None))
+            return ()
+
+        if whole:
+            self.writer.loop(whole, step, inside)
+        if size > whole:
+            rest = self.advanced(pointers, axis, Value(str(whole), "i64"))
+            body(Body(self, rest, self.lanes, size - whole))
+
+
+class Body(NamedTuple):
+    """One round of the innermost loop: where the operands are, how many lanes, how many of them are in use."""
+
+    nest: Nest
+    pointers: list[Value]
+    lanes: int
+    used: int | None
+
+    def load(self, number: int) -> Value:
+        """The elements of an operand for this round; a constant one in every lane."""
+        nest, operand = self.nest, self.nest.operands[number]
+        is_constant = bool(nest.shape) and nest.strides[number][-1] == 0
+        if is_constant or not self.lanes:
+            return nest.writer.splat(nest.writer.load(self.pointers[number], operand.element), self.lanes)
+        return nest.writer.load(self.pointers[number], operand.element, self.lanes, self.used)
+
+    def store(self, number: int, value: Value) -> None:
+        """Write the elements of an operand for this round."""
+        self.nest.writer.store(value, self.pointers[number], self.used)

@@ -1,0 +1,297 @@
+"""LLVM IR as text: values, arithmetic on vectors, and loops.
+
+The text is handed to code generation as it is, without LLVM's optimisation passes: vectors are explicit, and what is
+written is what runs. A `Writer` writes the body of one function; every method that computes something returns a
+`Value`, a name with its type.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, final
+
+from graphflow.dtypes import DType, bool_, float32, float64, int64
+
+# Element types by dtype. A bool occupies one byte in memory and one bit in a register.
+ELEMENTS: dict[DType, str] = {float32: "float", float64: "double", int64: "i64", bool_: "i1"}
+BITS = {"float": 32, "double": 64, "i64": 64, "i32": 32, "i8": 8, "i1": 1}
+
+
+class Value(NamedTuple):
+    """A value in a register.
+
+    Attributes:
+        name: such as %v12, or a constant.
+        element: float, double, i64, i32, i8 or i1.
+        lanes: how many elements; 0 for a plain scalar.
+    """
+
+    name: str
+    element: str
+    lanes: int = 0
+
+    @property
+    def type(self) -> str:
+        return f"<{self.lanes} x {self.element}>" if self.lanes else self.element
+
+    @property
+    def is_float(self) -> bool:
+        return self.element in ("float", "double")
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.name}"
+
+
+@final
+class Writer:
+    """The body of one function `void name(ptr record)`.
+
+    Args:
+        name: of the function.
+        vector_bytes: width of a vector register: 64, 32 or 16.
+    """
+
+    def __init__(self, name: str, vector_bytes: int) -> None:
+        self.name = name
+        self.vector_bytes = vector_bytes
+        self.record = Value("%record", "ptr")
+        self.declarations: set[str] = set()
+        self._lines: list[str] = ["entry:"]
+        self._block = "entry"
+        self._count = 0
+
+    def text(self) -> str:
+        """The whole function."""
+        body = "\n".join(self._lines)
+        return f"define void @{self.name}(ptr %record) {{\n{body}\n  ret void\n}}\n"
+
+    # --- values -------------------------------------------------------------------------------------------------------
+
+    def value(self, text: str, element: str, lanes: int = 0) -> Value:
+        """Write an instruction that computes something."""
+        self._count += 1
+        name = f"%v{self._count}"
+        self._lines.append(f"  {name} = {text}")
+        return Value(name, element, lanes)
+
+    def effect(self, text: str) -> None:
+        """Write an instruction that computes nothing, such as a store."""
+        self._lines.append(f"  {text}")
+
+    def scalar(self, number: float | bool, element: str) -> Value:
+        """A constant."""
+        if element == "float":
+            # LLVM wants a float constant as the double with the same value.
+            number = struct.unpack("f", struct.pack("f", _within_float(number)))[0]
+        if element in ("float", "double"):
+            return Value(f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}", element)
+        return Value(str(int(number)), element)
+
+    def constant(self, number: float | bool, like: Value) -> Value:
+        """A constant with the type of another value."""
+        scalar = self.scalar(number, like.element)
+        if not like.lanes:
+            return scalar
+        elements = ", ".join([str(scalar)] * like.lanes)
+        return Value(f"<{elements}>", like.element, like.lanes)
+
+    def splat(self, scalar: Value, lanes: int) -> Value:
+        """A vector with the scalar in every lane; the scalar itself for lanes 0."""
+        if not lanes:
+            return scalar
+        first = self.value(f"insertelement <{lanes} x {scalar.element}> poison, {scalar}, i64 0", scalar.element, lanes)
+        zeros = f"<{lanes} x i32> zeroinitializer"
+        return self.value(f"shufflevector {first}, <{lanes} x {scalar.element}> poison, {zeros}", scalar.element, lanes)
+
+    # --- arithmetic ---------------------------------------------------------------------------------------------------
+
+    def binary(self, operation: str, x: Value, y: Value) -> Value:
+        """An LLVM instruction of two operands of one type, such as fadd, mul or and."""
+        return self.value(f"{operation} {x}, {y.name}", x.element, x.lanes)
+
+    def add(self, x: Value, y: Value) -> Value:
+        return self.binary("fadd" if x.is_float else "add", x, y)
+
+    def sub(self, x: Value, y: Value) -> Value:
+        return self.binary("fsub" if x.is_float else "sub", x, y)
+
+    def mul(self, x: Value, y: Value) -> Value:
+        return self.binary("fmul" if x.is_float else "mul", x, y)
+
+    def div(self, x: Value, y: Value) -> Value:
+        return self.binary("fdiv", x, y)
+
+    def neg(self, x: Value) -> Value:
+        return self.value(f"fneg {x}", x.element, x.lanes) if x.is_float else self.sub(self.constant(0, x), x)
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """x * y + z, rounded once where the machine can (with FMA), otherwise as it can."""
+        suffix = ("v" + str(x.lanes) if x.lanes else "") + ("f32" if x.element == "float" else "f64")
+        name = f"llvm.fmuladd.{suffix}"
+        self.declarations.add(f"declare {x.type} @{name}({x.type}, {x.type}, {x.type})")
+        return self.value(f"call {x.type} @{name}({x}, {y}, {z})", x.element, x.lanes)
+
+    def intrinsic(self, name: str, *operands: Value) -> Value:
+        """A call of an LLVM intrinsic whose operands and result have one type, such as fabs, sqrt, floor, copysign."""
+        first = operands[0]
+        letter = {"float": "f32", "double": "f64", "i64": "i64", "i32": "i32"}[first.element]
+        full = f"llvm.{name}.{'v' + str(first.lanes) if first.lanes else ''}{letter}"
+        self.declarations.add(f"declare {first.type} @{full}({', '.join([first.type] * len(operands))})")
+        arguments = ", ".join(str(operand) for operand in operands)
+        return self.value(f"call {first.type} @{full}({arguments})", first.element, first.lanes)
+
+    def compare(self, predicate: str, x: Value, y: Value) -> Value:
+        """fcmp or icmp by the operands' type: oeq, olt, uno ... or eq, slt ..."""
+        instruction = "fcmp" if x.is_float else "icmp"
+        return self.value(f"{instruction} {predicate} {x}, {y.name}", "i1", x.lanes)
+
+    def select(self, condition: Value, x: Value, y: Value) -> Value:
+        """x where the condition holds, y elsewhere, lane by lane."""
+        return self.value(f"select {condition}, {x}, {y}", x.element, x.lanes)
+
+    def convert(self, instruction: str, x: Value, element: str) -> Value:
+        """A conversion that keeps the lanes: bitcast, fptosi, sitofp, zext, fpext, fptrunc ..."""
+        wanted = f"<{x.lanes} x {element}>" if x.lanes else element
+        return self.value(f"{instruction} {x} to {wanted}", element, x.lanes)
+
+    def first_lanes(self, lanes: int, count: int) -> Value:
+        """A mask that is true in the first lanes."""
+        return Value("<" + _mask(lanes, count).partition(" <")[2], "i1", lanes)
+
+    # --- memory -------------------------------------------------------------------------------------------------------
+
+    def operand(self, number: int) -> Value:
+        """The pointer in word `number` of the record, counted behind the two words of the interpreter."""
+        place = self.value(f"getelementptr i64, ptr %record, i64 {number + 2}", "ptr")
+        return self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
+
+    def word(self, number: int) -> Value:
+        """The integer in word `number` of the record."""
+        place = self.value(f"getelementptr i64, ptr %record, i64 {number + 2}", "ptr")
+        return self.value(f"load i64, ptr {place.name}, align 8", "i64")
+
+    def position(self, number: int) -> Value:
+        """The run-time position in the cell whose number is word `number` of the record.
+
+        Word 1 of every record points to a word that points to the cells, since the table may move as it grows.
+        """
+        slot = self.word(number)
+        place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
+        table = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
+        cells = self.value(f"load ptr, ptr {table.name}, align 8", "ptr")
+        cell = self.offset(cells, slot, "i64")
+        return self.value(f"load i64, ptr {cell.name}, align 8", "i64")
+
+    def stack(self, count: int, element: str) -> Value:
+        """Room for some elements, for the duration of the call."""
+        self._count += 1
+        name = f"%v{self._count}"
+        # In the entry block, so that a loop does not take it again in every round.
+        self._lines.insert(1, f"  {name} = alloca {element}, i64 {count}, align 64")
+        return Value(name, "ptr")
+
+    def offset(self, pointer: Value, index: Value, element: str) -> Value:
+        """The address of an element."""
+        stored = "i8" if element == "i1" else element
+        return self.value(f"getelementptr {stored}, ptr {pointer.name}, i64 {index.name}", "ptr")
+
+    def load(self, pointer: Value, element: str, lanes: int = 0, count: int | None = None) -> Value:
+        """Load consecutive elements; with `count` only the first ones, the other lanes are zero."""
+        stored = "i8" if element == "i1" else element
+        loaded = Value("", stored, lanes)
+        if count is None or not lanes:
+            found = self.value(f"load {loaded.type}, ptr {pointer.name}, align {_bytes(stored)}", stored, lanes)
+        else:
+            suffix = f"v{lanes}{_letter(stored)}"
+            name = f"llvm.masked.load.{suffix}.p0"
+            self.declarations.add(f"declare {loaded.type} @{name}(ptr, i32, <{lanes} x i1>, {loaded.type})")
+            mask = _mask(lanes, count)
+            found = self.value(
+                f"call {loaded.type} @{name}(ptr {pointer.name}, i32 {_bytes(stored)}, {mask}, "
+                f"{loaded.type} zeroinitializer)",
+                stored,
+                lanes,
+            )
+        return found if element != "i1" else self.compare("ne", found, self.constant(0, found))
+
+    def store(self, x: Value, pointer: Value, count: int | None = None) -> None:
+        """Store consecutive elements; with `count` only the first ones."""
+        if x.element == "i1":
+            x = self.convert("zext", x, "i8")
+        if count is None or not x.lanes:
+            self.effect(f"store {x}, ptr {pointer.name}, align {_bytes(x.element)}")
+            return
+        suffix = f"v{x.lanes}{_letter(x.element)}"
+        name = f"llvm.masked.store.{suffix}.p0"
+        self.declarations.add(f"declare void @{name}({x.type}, ptr, i32, <{x.lanes} x i1>)")
+        mask = _mask(x.lanes, count)
+        self.effect(f"call void @{name}({x}, ptr {pointer.name}, i32 {_bytes(x.element)}, {mask})")
+
+    # --- loops --------------------------------------------------------------------------------------------------------
+
+    def loop(
+        self,
+        stop: int | Value,
+        step: int,
+        body: Callable[[Value, tuple[Value, ...]], Sequence[Value]],
+        carried: Sequence[Value] = (),
+        start: int = 0,
+    ) -> tuple[Value, ...]:
+        """`for index in range(start, stop, step)`; body(index, carried) returns what is carried on.
+
+        Returns:
+            What the last round carried on, or the initial values where there was none.
+        """
+        self._count += 1
+        tag = self._count
+        head, inside, end = f"head{tag}", f"body{tag}", f"end{tag}"
+        limit = Value(str(stop), "i64") if isinstance(stop, int) else stop
+        before = self._block
+        self.effect(f"br label %{head}")
+        self._label(head)
+        # The phi nodes name values that are written later: their lines are filled in at the end.
+        place = len(self._lines)
+        index = Value(f"%i{tag}", "i64")
+        names = tuple(Value(f"%c{tag}_{number}", each.element, each.lanes) for number, each in enumerate(carried))
+        condition = self.value(f"icmp slt {index}, {limit.name}", "i1")
+        self.effect(f"br {condition}, label %{inside}, label %{end}")
+        self._label(inside)
+        results = tuple(body(index, names))
+        following = self.value(f"add {index}, {step}", "i64")
+        last = self._block
+        self.effect(f"br label %{head}")
+        phis = [f"  {index.name} = phi i64 [ {start}, %{before} ], [ {following.name}, %{last} ]"]
+        phis += [
+            f"  {name.name} = phi {name.type} [ {first.name}, %{before} ], [ {result.name}, %{last} ]"
+            for name, first, result in zip(names, carried, results, strict=True)
+        ]
+        self._lines[place:place] = phis
+        self._label(end)
+        return names
+
+    def _label(self, name: str) -> None:
+        self._lines.append(f"{name}:")
+        self._block = name
+
+
+def _mask(lanes: int, count: int) -> str:
+    bits = ", ".join(f"i1 {int(lane < count)}" for lane in range(lanes))
+    return f"<{lanes} x i1> <{bits}>"
+
+
+def _letter(element: str) -> str:
+    return {"float": "f32", "double": "f64"}.get(element, element)
+
+
+def _bytes(element: str) -> int:
+    return 8 if element == "ptr" else max(1, BITS[element] // 8)
+
+
+def _within_float(number: float) -> float:
+    """The number as a float32 can hold it; what is too large becomes infinite, as in C."""
+    try:
+        struct.pack("f", number)
+    except OverflowError:
+        return float("inf") if number > 0 else float("-inf")
+    return number
