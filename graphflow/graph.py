@@ -79,9 +79,12 @@ class GraphView(abc.ABC):
         """Draw the graph to a file (svg, png or pdf by its ending); see `graphflow.viz`."""
         return DRAWING.render(self, path, **options)
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows."""
+    def picture(self) -> dict[str, str]:
+        """What a notebook shows: text by MIME type, a drawing where the graph is small enough for one."""
         return DRAWING.svg(self)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return self.picture()
 
     def __len__(self) -> int:
         return len(self.nodes)

@@ -301,6 +301,10 @@ class Node:
             where=self.origin,
         )
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: the expression that leads to this node."""
+        return self.graph.subgraph(self).picture()
+
     def __copy__(self) -> Node:
         return self
 

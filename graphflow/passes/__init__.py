@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from graphflow.passes.batch_products import batch_products
 from graphflow.passes.evaluation import evaluate_mode
 from graphflow.passes.fold import fold
 from graphflow.passes.lower import lower
@@ -20,7 +21,20 @@ from graphflow.passes.sum_products import sum_products
 
 Pass = Callable[[Plan], Plan]
 
-PIPELINE: tuple[Pass, ...] = (prune, stabilise, fold, merge, prune, lower, sum_products, prune, split_totals, place)
+PIPELINE: tuple[Pass, ...] = (
+    prune,
+    stabilise,
+    fold,
+    merge,
+    prune,
+    lower,
+    sum_products,
+    batch_products,
+    merge,
+    prune,
+    split_totals,
+    place,
+)
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)

@@ -29,6 +29,7 @@ def _identity(value: Value) -> Hashable:
     """What two values must agree in to be one, or None for a value that is only itself."""
     if value.constant is not None:
         return (value.type, value.constant.tobytes())
-    if value.op is None or not value.op.is_pure:
-        return None
-    return (value.op, value.inputs)
+    if value.op is not None:
+        return (value.op, value.inputs) if value.op.is_pure else None
+    # What passes have made of several ops is pure: they join and split, and leave the rest alone.
+    return None if value.loop is None else (value.loop, value.inputs)

@@ -7,21 +7,29 @@ from typing import Any
 
 import numpy as np
 
+from graphflow.backends.choice import choose_backend
 from graphflow.blocks import block_of
-from graphflow.errors import GraphError
+from graphflow.errors import GraphError, OptionError
 from graphflow.graph import ExprGraph, GraphView
 from graphflow.node import Node
 from graphflow.testing.closeness import GRAPH, difference, tolerance_of
 from graphflow.values import Array
 from graphflow.vm import LispMachine, TapeMachine
 
-BACKENDS = ("numpy",)
+
+def available_backends() -> tuple[str, ...]:
+    """The names of the backends that can run here."""
+    try:
+        choose_backend("native")
+    except OptionError:
+        return ("numpy",)
+    return ("numpy", "native")
 
 
 def assert_backends_agree(
     graph: GraphView,
     rounds: int = 3,
-    backends: Iterable[str] = BACKENDS,
+    backends: Iterable[str] | None = None,
     *,
     seed: int = 0,
     tolerance: float | None = None,
@@ -36,7 +44,7 @@ def assert_backends_agree(
     Args:
         graph: a graph or a part of one, all inputs bound.
         rounds: how many, with other values each.
-        backends: whose machines are compared with the LispMachine.
+        backends: whose machines are compared with the LispMachine; by default all that can run here.
         seed: of the new values, and of the machines' random nodes.
         tolerance: relative to the largest number of a value; by default what the coarsest dtype of the graph allows.
         options: further options of the TapeMachine, such as `keep="all"`.
@@ -60,7 +68,7 @@ def assert_backends_agree(
     allowed = _tolerance(whole) if tolerance is None else tolerance
     before = _state(whole)
     generator = np.random.default_rng(seed)
-    tapes = {name: TapeMachine(graph, backend=name, seed=seed, **options) for name in backends}
+    tapes = {name: TapeMachine(graph, backend=name, seed=seed, **options) for name in backends or available_backends()}
     lisp = LispMachine(graph, seed=seed)
     try:
         for number in range(rounds):
@@ -110,9 +118,7 @@ def _restore(graph: ExprGraph, state: State) -> None:
     graph.positions.cells[: cells.size] = cells
 
 
-def _compare(
-    view: GraphView, tapes: Mapping[str, TapeMachine], lisp: LispMachine, when: str, tolerance: float
-) -> None:
+def _compare(view: GraphView, tapes: Mapping[str, TapeMachine], lisp: LispMachine, when: str, tolerance: float) -> None:
     """One run of each machine from the same values."""
     graph = view.whole
     start = _state(graph)

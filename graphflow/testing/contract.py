@@ -66,7 +66,7 @@ def check_op(op_class: type[Op], *, backends: Sequence[str] = ("numpy",)) -> Non
         check_identity(sample)
         for dtype in dtypes_of(sample):
             check_value(sample, dtype, backends)
-        check_gradients(sample)
+        check_gradients(sample, backends)
     for bad in op_class.bad_samples():
         check_refusal(bad)
 
@@ -141,9 +141,7 @@ def _in_double(sample: Sample, arrays: Sequence[Array]) -> Array:
     return evaluated(sample.op, wide).astype(np.float64)
 
 
-def _check_loop(
-    sample: Sample, arrays: Sequence[Array], output: TensorType, expected: Array, backend: str
-) -> None:
+def _check_loop(sample: Sample, arrays: Sequence[Array], output: TensorType, expected: Array, backend: str) -> None:
     op = sample.op
     loop = op.lower(*[TensorType(array.dtype, array.shape) for array in arrays])
     if loop != op.lower(*[TensorType(array.dtype, array.shape) for array in arrays]):
@@ -166,7 +164,7 @@ def _require_close(found: Array, expected: Array, dtype: DType, sample: Sample, 
         raise AssertionError(f"{describe(sample)}: {how} {wrong}")
 
 
-def check_gradients(sample: Sample, *, order: int = 2) -> None:
+def check_gradients(sample: Sample, backends: Sequence[str] = ("numpy",), *, order: int = 2) -> None:
     """Gradients exist, have the right types, and agree with central differences where the sample is smooth."""
     floats = [index for index in range(len(sample.inputs)) if is_float_input(sample, index)]
     if not floats:
@@ -185,7 +183,7 @@ def check_gradients(sample: Sample, *, order: int = 2) -> None:
     try:
         for index in floats:
             read(backpropagate([y], [dy], [nodes[index]])[0])
-        assert_backends_agree(graph, rounds=1, tolerance=tolerance_of(y.dtype, OPERATION))
+        assert_backends_agree(graph, 1, backends, tolerance=tolerance_of(y.dtype, OPERATION))
         if sample.smooth:
             check_gradient(_function_of(sample, floats), *[sample.inputs[index] for index in floats], order=order)
     except (AssertionError, GraphflowError) as error:

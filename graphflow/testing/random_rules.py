@@ -27,7 +27,6 @@ MOST_ELEMENTS: Final = 150
 def unary(m: Material) -> None:
     x = m.any()
     bound = m.bound(x)
-    made: tuple[tuple[Node, float], ...]
     c = m.offset()
     choices: tuple[Callable[[], tuple[Node, float]], ...] = (
         lambda: (elementary.tanh(x), 1.0),
@@ -44,7 +43,7 @@ def unary(m: Material) -> None:
         lambda: (elementary.sign(x - c), 1.0),
         lambda: (-x, bound),
         lambda: ((x * x + 0.3) ** c, (bound * bound + 0.3 + 1.0 / 0.3) ** abs(c)),
-        lambda: (x ** 3.0, bound**3),
+        lambda: (x**3.0, bound**3),
         lambda: (elementary.cast(elementary.cast(x, "float64"), x.dtype), bound),
     )
     node, size = m.choose(choices)()
@@ -71,7 +70,7 @@ def with_constant(m: Material) -> None:
     x = m.any()
     shape = x.shape[int(m.rng.integers(0, x.dims + 1)) :]
     value = m.rng.uniform(-1.0, 1.0, shape)
-    m.add(x * value if m.chance(0.5) else value - x, m.bound(x) + 1.0)
+    m.add(x * value if m.chance(0.5) else arithmetic.sub(value, x), m.bound(x) + 1.0)
 
 
 def _pair(m: Material) -> tuple[Node, Node]:

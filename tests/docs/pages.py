@@ -55,7 +55,7 @@ def examples(text: str) -> list[tuple[Block, Block | None]]:
     """The python blocks of a page, each with the block that shows its output."""
     found = blocks(text)
     result = []
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    for block, after in zip_longest(found, found[1:]):
         if block.language == "python":
             is_output = after is not None and after.language == "text" and not text[block.end : after.start].strip()
             result.append((block, after if is_output else None))
@@ -107,7 +107,7 @@ def run_page(path: Path, folder: Path, *, is_drawing: bool = False) -> list[str]
 
 
 def differences(shown: str, printed: str) -> list[str]:
-    """The first lines that differ; fractions may differ in their last digits, line numbers where the page was edited."""
+    """The first lines that differ; fractions may differ in their last digits, line numbers after an edit."""
     return aligned(shown, printed)[1]
 
 
@@ -132,7 +132,7 @@ def aligned(shown: str, printed: str) -> tuple[list[str], list[str]]:
 def are_alike(shown: str, printed: str) -> bool:
     """Whether two lines say the same; where numpy puts blanks depends on the digits of the numbers beside them."""
     shown, printed = (
-        " ".join(PLACE.sub(r"\1:0", line).replace("[", "[ ").split()) for line in (shown, printed)
+        " ".join(PLACE.sub(r"\1:0", line).replace("[", "[ ").replace("]", " ]").split()) for line in (shown, printed)
     )
     if NUMBER.sub("#", shown) != NUMBER.sub("#", printed):
         return False

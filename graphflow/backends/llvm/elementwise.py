@@ -78,21 +78,41 @@ def write_place(writer: Writer, loop: Place, inputs: Sequence[Operand], output: 
 
 
 def write_concat(writer: Writer, loop: Concat, inputs: Sequence[Operand], output: Operand) -> bool:
-    """Each input copied behind the one before it."""
-    start = 0
-    for number, operand in enumerate(inputs):
-        shape, strides = operand.type.shape, operand.place.strides
-        if loop.new_axis:
-            shape = (*shape[: loop.axis], 1, *shape[loop.axis :])
-            strides = (*strides[: loop.axis], 0, *strides[loop.axis :])
-        source = Strided(number, operand.type.dtype, strides)
-        target = Strided(len(inputs), output.type.dtype, output.place.strides)
-        distance = Value(str(start * output.place.strides[loop.axis]), "i64")
-        address = writer.offset(writer.operand(len(inputs)), distance, target.element)
+    """Each input copied behind the one before it; many that are alike by one loop over the words of the record."""
+    places = [_with_axis(loop, operand) for operand in inputs]
+    stride = output.place.strides[loop.axis]
+    target = Strided(0, output.type.dtype, output.place.strides)
+    begin = writer.operand(len(inputs))
+
+    def copy(number: int, source: Value, start: Value) -> None:
+        shape, strides = places[number]
         if 0 not in shape:
-            write_copy(writer, shape, source, target, [writer.operand(number), address])
-        start += shape[loop.axis]
+            distance = writer.mul(start, writer.constant(stride, start))
+            addresses = [source, writer.offset(begin, distance, target.element)]
+            write_copy(writer, shape, Strided(0, output.type.dtype, strides), target, addresses)
+
+    if len(set(places)) == 1:
+        extent = Value(str(places[0][0][loop.axis]), "i64")
+
+        def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
+            copy(0, writer.operand_at(index), writer.mul(index, extent))
+            return ()
+
+        writer.loop(len(inputs), 1, inside)
+        return True
+    first = 0
+    for number, (shape, _) in enumerate(places):
+        copy(number, writer.operand(number), Value(str(first), "i64"))
+        first += shape[loop.axis]
     return True
+
+
+def _with_axis(loop: Concat, operand: Operand) -> tuple[Shape, tuple[int, ...]]:
+    """Shape and strides of an input; with `new_axis` it gets that axis with size 1."""
+    shape, strides = operand.type.shape, operand.place.strides
+    if not loop.new_axis:
+        return shape, strides
+    return (*shape[: loop.axis], 1, *shape[loop.axis :]), (*strides[: loop.axis], 0, *strides[loop.axis :])
 
 
 def view_strides(view: View, source: Operand) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import final
 
+from graphflow.backends.llvm.lookups import checked_id
 from graphflow.backends.llvm.nest import Body, Nest, Strided, broadcast_strides, collapse
 from graphflow.backends.llvm.primitives import can_write, write_program, write_step
 from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
@@ -153,9 +154,6 @@ def write_rows(writer: Writer, loop: Rows, inputs: Sequence[Operand], output: Op
         return False
     if shape[-1] * 8 > LONGEST_ROW_BYTES or any(operand.type.dims != len(shape) for operand in wide):
         return False
-    if any(step.primitive in ("pick", "column") for step in loop.program.steps):
-        # A position must be checked before it is used; that stays with numpy.
-        return False
     _Rows(writer, loop, inputs, output, shape).write()
     return True
 
@@ -170,7 +168,7 @@ class _Rows:
         self.size = shape[-1]
         self.is_wide = [not narrow for narrow in loop.narrow_inputs]
         for step in loop.program.steps:
-            folds = step.primitive in ("row_max", "row_sum")
+            folds = step.primitive in ("row_max", "row_sum", "pick")
             self.is_wide.append(not folds and any(self.is_wide[operand] for operand in step.operands))
         self.scratch: dict[int, Value] = {}
         self.narrow: dict[int, Value] = {}
@@ -224,11 +222,16 @@ class _Rows:
         self.done: set[int] = set()
         for number, is_narrow in enumerate(self.loop.narrow_inputs):
             if is_narrow:
-                self.narrow[number] = writer.load(pointers[number], ELEMENTS[program.inputs[number]])
+                found = writer.load(pointers[number], ELEMENTS[program.inputs[number]])
+                # A narrow integer chooses a place in the row.
+                self.narrow[number] = checked_id(writer, found, self.size) if found.element == "i64" else found
         for number, step in enumerate(program.steps, start=first):
             if step.primitive in ("row_max", "row_sum"):
                 kind = "max" if step.primitive == "row_max" else "sum"
                 self.narrow[number] = self._fold(kind, step, pointers)
+            elif step.primitive == "pick":
+                position = self.narrow[step.operands[1]]
+                self.narrow[number] = self._wide(step.operands[0], pointers, position, None, {}, lanes=0)
             elif not self.is_wide[number]:
                 operands = [self.narrow[operand] for operand in step.operands]
                 self.narrow[number] = write_step(writer, step, operands, Value("", ELEMENTS[step.dtype]))
@@ -282,10 +285,17 @@ class _Rows:
         self.writer.store(value, self.writer.offset(pointer, index, value.element), count)
 
     def _wide(
-        self, number: int, pointers: list[Value], index: Value, count: int | None, known: dict[int, Value]
+        self,
+        number: int,
+        pointers: list[Value],
+        index: Value,
+        count: int | None,
+        known: dict[int, Value],
+        lanes: int | None = None,
     ) -> Value:
         """The value of an input or a step for the lanes at `index`; computed in order, without recursion."""
         writer, first = self.writer, len(self.inputs)
+        lanes = self.lanes if lanes is None else lanes
         waiting = [number]
         while waiting:
             current = waiting[-1]
@@ -293,25 +303,27 @@ class _Rows:
                 waiting.pop()
                 continue
             if not self.is_wide[current]:
-                if current in self.narrow:
-                    known[current] = writer.splat(self.narrow[current], self.lanes)
+                known[current] = writer.splat(self.narrow[current], lanes)
                 continue
             if current < first:
                 element = ELEMENTS[self.loop.program.inputs[current]]
                 address = writer.offset(pointers[current], index, element)
-                known[current] = writer.load(address, element, self.lanes, count)
+                known[current] = writer.load(address, element, lanes, count)
                 continue
             step = self.loop.program.steps[current - first]
             if current in self.done:
                 address = writer.offset(self.scratch[current], index, ELEMENTS[step.dtype])
-                known[current] = writer.load(address, ELEMENTS[step.dtype], self.lanes)
+                known[current] = writer.load(address, ELEMENTS[step.dtype], lanes)
+                continue
+            if step.primitive == "column":
+                known[current] = writer.count_from(index, lanes)
                 continue
             missing = [operand for operand in step.operands if operand not in known]
             if missing:
                 waiting.extend(missing)
                 continue
             operands = [known[operand] for operand in step.operands]
-            known[current] = write_step(writer, step, operands, Value("", ELEMENTS[step.dtype], self.lanes))
-            if current in self.scratch:
+            known[current] = write_step(writer, step, operands, Value("", ELEMENTS[step.dtype], lanes))
+            if current in self.scratch and lanes:
                 self._store(known[current], self.scratch[current], index, None)
         return known[number]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,14 +15,15 @@ from graphflow.backends.llvm.elementwise import (
     write_view,
 )
 from graphflow.backends.llvm.folding import write_reduce, write_rows
+from graphflow.backends.llvm.lookups import write_gather, write_scatter
 from graphflow.backends.llvm.products import write_contract
 from graphflow.backends.llvm.writer import Writer
-from graphflow.loops import Concat, Contract, Loop, Map, Place, Reduce, Reshape, Rows, View
+from graphflow.loops import Concat, Contract, Gather, Loop, Map, Place, Reduce, Reshape, Rows, Scatter, View
 from graphflow.tape.program import Instruction, Operand
 
 WRITERS: dict[type[Loop], Callable[..., bool]] = {
     Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, View: write_view,
-    Reshape: write_reshape, Place: write_place, Concat: write_concat,
+    Reshape: write_reshape, Place: write_place, Concat: write_concat, Gather: write_gather, Scatter: write_scatter,
 }  # fmt: skip
 
 
@@ -33,11 +34,22 @@ class Signature(NamedTuple):
     operands: tuple[Hashable, ...]
 
 
-def signature_of(instruction: Instruction) -> Signature:
-    """The signature that an instruction shares with all that run the same kernel."""
-    operands = (*instruction.inputs, instruction.output)
-    shapes = tuple((operand.type, operand.place.strides) for operand in operands)
-    return Signature(_without_positions(instruction.loop), shapes)
+def signatures_of(instructions: Iterable[Instruction]) -> Iterator[Signature]:
+    """For each instruction the signature that it shares with all that run the same kernel.
+
+    Equal signatures are one object, so that looking them up again compares no contents.
+    """
+    known: dict[Hashable, Signature] = {}
+    # Instructions live as long as this runs, so identity is a safe key; time steps share their loops.
+    loops: dict[int, Hashable] = {}
+    for instruction in instructions:
+        loop = instruction.loop
+        plain = loops.get(id(loop))
+        if plain is None:
+            plain = loops[id(loop)] = _without_positions(loop)
+        shapes = tuple([(type_, place.strides) for type_, place in (*instruction.inputs, instruction.output)])
+        found = Signature(plain, shapes)
+        yield known.setdefault(found, found)
 
 
 def _without_positions(loop: Loop) -> Loop:
@@ -85,4 +97,4 @@ def _slots(view: View) -> list[int]:
     return [slot for slot in view.slots if slot is not None]
 
 
-__all__ = ["Operand", "Signature", "record_words", "signature_of", "write_kernel"]
+__all__ = ["Operand", "Signature", "record_words", "signatures_of", "write_kernel"]

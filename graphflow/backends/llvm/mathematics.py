@@ -1,24 +1,27 @@
 """Elementwise mathematics as LLVM instructions: exp, log, log1p, expm1, tanh, sigmoid, sqrt, abs, sign.
 
 LLVM's own intrinsics for exp and its kin become one library call per element, so the functions are written here with
-vector arithmetic. All of them are exact at the edges (NaN, infinities, signed zeros, subnormals, overflow) and within
-2 units in the last place elsewhere, with fused multiply-add and without.
+vector arithmetic. They are exact at the edges (NaN, infinities, signed zeros, overflow), also for subnormal operands and
+results, and within 2.5 units in the last place elsewhere, with fused multiply-add and without.
 
 Two reductions carry everything:
 
-* exp: x = n ln2 + r with |r| <= ln2 / 2, so exp(x) = 2^n (1 + expm1(r)). expm1(r) is a polynomial.
+* exp: x = n ln2 + r with |r| about ln2 / 2, so exp(x) = 2^n (1 + expm1(r)), and exp(r) = (1 + v) / (1 - v) with
+  v = tanh(r / 2). The second form takes half as many terms, and tanh and sigmoid divide anyway.
 * log: x = 2^e m with m between sqrt(1/2) and sqrt(2), so log(x) = e ln2 + log(1 + f) with f = m - 1. With
-  s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R(s^2)). R is a polynomial.
+  s = f / (2 + f), log(1 + f) = 2 atanh(s) = f - f^2/2 + s (f^2/2 + R(s^2)).
 
 ln2 is split into a head with trailing zeros, so that n times the head is exact, and a tail.
 
-The coefficients are minimax fits of this project (Remez exchange with 50 digits, then rounded):
+The coefficients are minimax fits of this project (Remez exchange with 50 digits, then rounded), of smallest relative
+error:
 
-* `expm1`: P in expm1(r) = r + r^2 P(r), |r| <= 0.3468, smallest relative error of expm1(r).
-* `atanh`: Q in 2 atanh(s) = 2s + s z Q(z), z = s^2 <= 0.02947, smallest relative error of atanh(s).
+* `expm1`: P in expm1(r) = r + r^2 P(r), -0.3468 <= r <= 0.4057, with the first coefficient held at 1/2.
+* `tanh`: T in tanh(h) = h + h z T(z), z = h^2, |h| <= 0.2774.
+* `atanh`: Q in 2 atanh(s) = 2 s + s z Q(z), z = s^2 <= 0.02947, so R(z) = z Q(z).
 
-Source: the reduction by a split ln2 is W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980;
-the form of log that keeps f exact is that of FreeBSD's msun (e_log.c).
+Source: the reduction by a split ln2 is in W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980;
+the form of log that keeps f exact is in FreeBSD's msun (e_log.c).
 """
 
 from __future__ import annotations
@@ -39,11 +42,11 @@ class _Format:
         fraction: bits of the fraction.
         bias: of the exponent.
         head, tail: of ln2.
-        largest: exp of it overflows; n = bias + 1 there, and not more.
-        smallest: exp of it is rounded to zero.
-        minus_one: expm1 of it is rounded to -1.
-        one: tanh of it is rounded to 1.
-        expm1, atanh: coefficients, lowest power first; the relative error of the polynomial stands beside them.
+        largest: its exp overflows, with n = bias + 1 and not more.
+        smallest: its exp rounds to zero.
+        minus_one: its expm1 rounds to -1.
+        one: its tanh rounds to 1, and the sigmoid of twice as much.
+        expm1, tanh, atanh: coefficients, lowest power first; the relative error of the polynomial stands beside them.
     """
 
     integer: str
@@ -56,6 +59,7 @@ class _Format:
     minus_one: float
     one: float
     expm1: tuple[float, ...]
+    tanh: tuple[float, ...]
     atanh: tuple[float, ...]
 
     @property
@@ -79,8 +83,10 @@ _FORMATS = {
         smallest=-104.0,
         minus_one=-20.0,
         one=10.0,
-        # 2^-28.7
-        expm1=(0.5, 0.16666666, 0.04166636, 0.0083333915, 0.0013940682, 0.0001984503),
+        # 2^-29.8
+        expm1=(0.5, 0.16666669, 0.04166643, 0.008332683, 0.001393874, 0.00020338166),
+        # 2^-33.9
+        tanh=(-0.3333333, 0.13333079, -0.053867586, 0.020287074),
         # 2^-30.0
         atanh=(0.66666776, 0.39977497, 0.29873076),
     ),
@@ -94,19 +100,29 @@ _FORMATS = {
         smallest=-746.0,
         minus_one=-40.0,
         one=20.0,
-        # 2^-59.6
+        # 2^-59.3
         expm1=(
             0.5,
-            0.16666666666666677,
-            0.041666666666666505,
-            0.00833333333332164,
-            0.001388888888896265,
-            0.00019841269886115715,
-            2.4801587172182487e-05,
-            2.7557244207165884e-06,
-            2.7557402776412687e-07,
-            2.5109042271325515e-08,
-            2.087534170277547e-09,
+            0.1666666666666668,
+            0.04166666666666793,
+            0.008333333333319102,
+            0.0013888888888046388,
+            0.0001984126989244219,
+            2.4801589165979155e-05,
+            2.755723844741186e-06,
+            2.7555630760041e-07,
+            2.5110768888623702e-08,
+            2.1429552047438584e-09,
+        ),
+        # 2^-55.3
+        tanh=(
+            -0.33333333333331105,
+            0.13333333332592576,
+            -0.053968253134992275,
+            0.021869444029683292,
+            -0.008861960926513621,
+            0.0035719669483813645,
+            -0.0012885102150941123,
         ),
         # 2^-59.1
         atanh=(
@@ -144,23 +160,34 @@ def _at_least(w: Writer, x: Value, limit: float) -> Value:
     return w.select(w.compare("olt", x, bound), bound, x)
 
 
-def _reduce(w: Writer, x: Value, offset: int) -> tuple[Value, Value]:
+def _reduce(w: Writer, x: Value, offset: int, shift: float = 0.0) -> tuple[Value, Value]:
     """x = n ln2 + r, for x within the range of exp.
 
-    Adding a number so large that its last bit counts ones rounds x / ln2 to n, and leaves n in the lowest bits. There
-    is no instruction for this before SSE4.1, and none for int64 before AVX-512.
+    Adding a number so large that its last bit counts ones rounds x / ln2 + shift to n, and leaves n in the lowest
+    bits. There is no instruction for this before SSE4.1, and none for int64 before AVX-512.
 
     Returns:
-        The integer whose lowest bits are n + offset, and expm1(r).
+        The integer whose lowest bits are n + offset, and r.
     """
     form = _format(x)
     magic = w.constant(1.5 * 2.0**form.fraction + offset, x)
-    rounded = w.fma(x, w.constant(1 / math.log(2), x), magic)
+    scale = w.constant(1 / math.log(2), x)
+    rounded = w.add(w.fma(x, scale, w.constant(shift, x)), magic) if shift else w.fma(x, scale, magic)
     n = w.sub(rounded, magic)
     r = w.fma(n, w.constant(-form.head, x), x)
     r = w.fma(n, w.constant(-form.tail, x), r)
-    series = _polynomial(w, r, form.expm1)
-    return w.convert("bitcast", rounded, form.integer), w.fma(w.mul(r, r), series, r)
+    return w.convert("bitcast", rounded, form.integer), r
+
+
+def _expm1_of_rest(w: Writer, r: Value) -> Value:
+    return w.fma(w.mul(r, r), _polynomial(w, r, _format(r).expm1), r)
+
+
+def _tanh_of_half(w: Writer, r: Value) -> Value:
+    """tanh(r / 2)."""
+    h = w.mul(r, w.constant(0.5, r))
+    z = w.mul(h, h)
+    return w.fma(w.mul(h, z), _polynomial(w, z, _format(r).tanh), h)
 
 
 def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
@@ -169,49 +196,62 @@ def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
     return w.convert("bitcast", w.binary("shl", biased, shift), like.element)
 
 
-def exp(w: Writer, x: Value) -> Value:
-    """exp(x) = 2^n (1 + expm1(r)).
+def _times_two_to_the(w: Writer, x: Value, double_biased: Value) -> Value:
+    """x 2^n, also where 2^n alone is out of range: two factors, and only the last product is rounded."""
+    half = w.binary("lshr", double_biased, w.constant(1, double_biased))
+    x = w.mul(x, _power_of_two(w, half, x))
+    return w.mul(x, _power_of_two(w, w.sub(double_biased, half), x))
 
-    2^n alone can be out of range, so it is applied in two halves; only the last product is rounded.
-    """
+
+def exp(w: Writer, x: Value) -> Value:
+    """2^n (1 + expm1(r))."""
     form = _format(x)
     x = _at_least(w, _at_most(w, x, form.largest), form.smallest)
-    both, part = _reduce(w, x, 2 * form.bias)
-    half = w.binary("lshr", both, w.constant(1, both))
-    result = w.mul(w.add(part, w.constant(1.0, x)), _power_of_two(w, half, x))
-    return w.mul(result, _power_of_two(w, w.sub(both, half), x))
+    exponent, r = _reduce(w, x, 2 * form.bias)
+    return _times_two_to_the(w, w.add(_expm1_of_rest(w, r), w.constant(1.0, x)), exponent)
 
 
 def expm1(w: Writer, x: Value) -> Value:
-    """exp(x) - 1 = 2 (2^(n-1) expm1(r) + (2^(n-1) - 1/2)).
+    """2 (2^(n-1) expm1(r) + (2^(n-1) - 1/2)).
 
-    2^n alone would overflow where expm1(x) does not. Near zero, where halving would lose bits, the result is x.
+    2^n alone would overflow where expm1(x) does not. Near zero, where halving would lose bits, the result is x. The
+    shift of the reduction lets expm1(r) reach from -1/4 to 1/2, where n = 1 and n = -1 lose least by cancellation.
     """
     form = _format(x)
     near_zero = w.compare("olt", absolute(w, x), w.constant(2.0 ** -(form.fraction + 3), x))
     bounded = _at_least(w, _at_most(w, x, form.largest), form.minus_one)
-    biased, part = _reduce(w, bounded, form.bias - 1)
-    scale = _power_of_two(w, biased, x)
-    half = w.fma(scale, part, w.sub(scale, w.constant(0.5, x)))
+    exponent, r = _reduce(w, bounded, form.bias - 1, shift=-0.085)
+    scale = _power_of_two(w, exponent, x)
+    half = w.fma(scale, _expm1_of_rest(w, r), w.sub(scale, w.constant(0.5, x)))
     return w.select(near_zero, x, w.add(half, half))
 
 
 def tanh(w: Writer, x: Value) -> Value:
-    """t / (t + 2) with t = expm1(2 |x|), and the sign of x."""
+    """t / (t + 2 - 2 v) with t = 2^n - 1 + (2^n + 1) v, 2 |x| = n ln2 + r and v = tanh(r / 2); the sign is that of x.
+
+    For n = 0 that is 2 v / 2. The shift lets n = 1 begin at |x| = 0.277, where the terms of t cancel less. The rounding
+    of t is in the denominator as well, so that it matters little where tanh is near 1.
+    """
     form = _format(x)
+    one, two = w.constant(1.0, x), w.constant(2.0, x)
     size = _at_most(w, absolute(w, x), form.one)
-    biased, part = _reduce(w, w.add(size, size), form.bias)
-    scale = _power_of_two(w, biased, x)
-    t = w.fma(scale, part, w.sub(scale, w.constant(1.0, x)))
-    return w.intrinsic("copysign", w.div(t, w.add(t, w.constant(2.0, x))), x)
+    exponent, r = _reduce(w, w.add(size, size), form.bias, shift=-0.3)
+    v = _tanh_of_half(w, r)
+    scale = _power_of_two(w, exponent, x)
+    t = w.fma(w.add(scale, one), v, w.sub(scale, one))
+    rest = w.fma(v, w.constant(-2.0, x), two)
+    return w.intrinsic("copysign", w.div(t, w.add(t, rest)), x)
 
 
 def sigmoid(w: Writer, x: Value) -> Value:
-    """1 / (1 + z) for x >= 0 and z / (1 + z) for x < 0, with z = exp(-|x|), which cannot overflow."""
+    """t / (t + 1 - v) with t = 2^n (1 + v), x = n ln2 + r and v = tanh(r / 2), as exp(r) = (1 + v) / (1 - v)."""
+    form = _format(x)
     one = w.constant(1.0, x)
-    z = exp(w, w.neg(absolute(w, x)))
-    above = w.select(w.compare("olt", x, w.constant(0.0, x)), z, one)
-    return w.div(above, w.add(one, z))
+    x = _at_least(w, _at_most(w, x, 2 * form.one), form.smallest)
+    exponent, r = _reduce(w, x, 2 * form.bias)
+    v = _tanh_of_half(w, r)
+    t = _times_two_to_the(w, w.add(one, v), exponent)
+    return w.div(t, w.add(w.sub(one, v), t))
 
 
 def _log_of_parts(w: Writer, f: Value, exponent: Value) -> Value:
@@ -254,7 +294,7 @@ def _log_at_edges(w: Writer, result: Value, x: Value, pole: float) -> Value:
 
 
 def log(w: Writer, x: Value) -> Value:
-    """log(x) = e ln2 + log(1 + f); subnormal numbers are scaled first."""
+    """e ln2 + log(1 + f); subnormal numbers are scaled first."""
     form = _format(x)
     step = form.fraction + 1.0
     is_small = w.compare("olt", x, w.constant(2.0 ** (1 - form.bias), x))
@@ -265,7 +305,7 @@ def log(w: Writer, x: Value) -> Value:
 
 
 def log1p(w: Writer, x: Value) -> Value:
-    """log(1 + x) = e ln2 + log(1 + f), where f also holds what was rounded away from 1 + x."""
+    """e ln2 + log(1 + f), where f also holds what was rounded away from 1 + x."""
     form = _format(x)
     one = w.constant(1.0, x)
     total = w.add(x, one)

@@ -13,10 +13,10 @@ from typing import NamedTuple, final
 import numpy as np
 
 from graphflow.backends import Backend, Executable, Storage
-from graphflow.backends.llvm.host import DRIVE, DRIVER, Host, MachineCode, this_host
-from graphflow.backends.llvm.kernels import Signature, record_words, signature_of, write_kernel
+from graphflow.backends.llvm.host import Host, MachineCode, driver_of, this_host
+from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, write_kernel
 from graphflow.backends.reference import Linker
-from graphflow.tape.program import Instruction, Operand, Program
+from graphflow.tape.program import Operand, Program
 from graphflow.values import Array
 
 
@@ -41,26 +41,40 @@ class Stretch(NamedTuple):
     action: Callable[[], object] | None
 
 
+# The word of the context that a kernel sets when an id is out of range.
+ALARM = 2
+
+
 @final
 class NativeExecutable(Executable):
-    """A program as records, machine code, and the few instructions left to numpy."""
+    """A program as records, machine code, and the few instructions left to numpy.
+
+    Attributes:
+        kernels: how many different kernels the instructions need.
+    """
 
     def __init__(self, program: Program, storage: Storage, host: Host) -> None:
         self._linker = Linker(program, storage)
         self._positions = storage.positions
-        functions = self._compile(program, host)
-        self._cells = np.zeros(1, np.int64)
+        self.kernels, functions = self._compile(program, host)
+        self._driver = driver_of(host)
+        self._drive = self._driver.drive
+        # The context that word 1 of every record points to: address of the positions, unused, alarm.
+        self._context = np.zeros(3, np.int64)
+        self._program = program
         self._held_cells: Array | None = None
+        self._arena_address = int(self._linker.arrays.arena.ctypes.data)
+        self._base_addresses: dict[tuple[str, int], int] = {}
         self._write_records(program, functions)
         self._stretches = self._find_stretches(program, functions)
+        self._actions = {each.first: each.action for each in self._stretches if each.action is not None}
 
-    def _compile(self, program: Program, host: Host) -> list[int]:
-        """The address of each instruction's kernel, 0 where it has none."""
+    def _compile(self, program: Program, host: Host) -> tuple[int, list[int]]:
+        """The number of kernels, and the address of each instruction's kernel, 0 where it has none."""
         names: dict[Signature, str | None] = {}
-        texts, declarations = [DRIVER], set[str]()
+        texts, declarations = list[str](), set[str]()
         wanted: list[str | None] = []
-        for instruction in program.instructions:
-            signature = signature_of(instruction)
+        for instruction, signature in zip(program.instructions, signatures_of(program.instructions), strict=True):
             if signature not in names:
                 writer = write_kernel(instruction, f"kernel{len(names)}", host.vector_bytes)
                 names[signature] = None if writer is None else writer.name
@@ -68,39 +82,51 @@ class NativeExecutable(Executable):
                     texts.append(writer.text())
                     declarations |= writer.declarations
             wanted.append(names[signature])
+        if not texts:
+            return 0, [0] * len(wanted)
         self._code = MachineCode("\n".join([*sorted(declarations), *texts]), host)
-        found = self._code.addresses(["drive", *[name for name in names.values() if name is not None]])
-        self._drive = DRIVE(found["drive"])
-        return [0 if name is None else found[name] for name in wanted]
+        found = self._code.addresses([name for name in names.values() if name is not None])
+        return len(texts), [0 if name is None else found[name] for name in wanted]
 
     def _write_records(self, program: Program, functions: list[int]) -> None:
         words: list[int] = []
         starts: list[int] = []
+        context = int(self._context.ctypes.data)
         for instruction, function in zip(program.instructions, functions, strict=True):
             starts.append(len(words))
             if function:
                 addresses = [self._address(operand) for operand in (*instruction.inputs, instruction.output)]
-                words += [function, self._cells.ctypes.data, *record_words(instruction, addresses)]
+                words += [function, context, *record_words(instruction, addresses)]
         self._words = np.array(words, np.int64)
         self._table = self._words.ctypes.data + 8 * np.array(starts, np.int64)
-        self._table_address = self._table.ctypes.data
+        self._table_address = int(self._table.ctypes.data)
 
     def _address(self, operand: Operand) -> int:
-        return int(self._linker.arrays.array(operand).ctypes.data)
+        """Where the operand's first element lies; asking an array for it takes ten times as long."""
+        place, (dtype, shape) = operand.place, operand.type
+        if 0 in shape:
+            return 0
+        offset = place.offset * dtype.itemsize
+        if place.kind == "arena":
+            return self._arena_address + place.key + offset
+        key = (place.kind, place.key)
+        if key not in self._base_addresses:
+            self._base_addresses[key] = int(self.array(operand).ctypes.data) - offset
+        return self._base_addresses[key] + offset
 
     def _find_stretches(self, program: Program, functions: list[int]) -> list[Stretch]:
         found: list[Stretch] = []
-        for number, (instruction, function) in enumerate(zip(program.instructions, functions, strict=True)):
-            if not function:
-                found.append(Stretch(number, number + 1, self._link(instruction)))
-            elif found and found[-1].action is None:
-                found[-1] = found[-1]._replace(stop=number + 1)
-            else:
-                found.append(Stretch(number, number + 1, None))
+        first = 0
+        for number, function in enumerate(functions):
+            if function:
+                continue
+            if first < number:
+                found.append(Stretch(first, number, None))
+            found.append(Stretch(number, number + 1, self._linker.link(program.instructions[number])))
+            first = number + 1
+        if first < len(functions):
+            found.append(Stretch(first, len(functions), None))
         return found
-
-    def _link(self, instruction: Instruction) -> Callable[[], object]:
-        return self._linker.link(instruction)
 
     def run(self, number: int) -> None:
         self._begin(number)
@@ -110,16 +136,27 @@ class NativeExecutable(Executable):
                 self._drive(self._table_address + 8 * first, stop - first)
             else:
                 action()
+        if self._context[ALARM]:
+            self._find_bad_id(number)
+
+    def _find_bad_id(self, number: int) -> None:
+        """A kernel met an id out of range: run again one by one, up to the instruction that it was."""
+        self._context[ALARM] = 0
+        for position in range(len(self._program)):
+            self.step(position, number)
 
     def step(self, position: int, number: int) -> None:
         self._begin(number)
-        for first, stop, action in self._stretches:
-            if first <= position < stop:
-                if action is None:
-                    self._drive(self._table_address + 8 * position, 1)
-                else:
-                    action()
+        action = self._actions.get(position)
+        if action is None:
+            self._drive(self._table_address + 8 * position, 1)
+        else:
+            action()
         self.position = position + 1
+        if self._context[ALARM]:
+            self._context[ALARM] = 0
+            # numpy looks at the ids first, and says which one it is.
+            self._linker.link(self._program.instructions[position])()
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
@@ -128,4 +165,4 @@ class NativeExecutable(Executable):
         self._linker.run_number = number
         if self._positions.cells is not self._held_cells:
             self._held_cells = self._positions.cells
-            self._cells[0] = self._held_cells.ctypes.data
+            self._context[0] = self._held_cells.ctypes.data

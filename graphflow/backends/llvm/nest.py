@@ -95,7 +95,7 @@ class Nest:
         moved = []
         for operand, strides, pointer in zip(self.operands, self.strides, pointers, strict=True):
             stride = strides[axis]
-            if stride == 0:
+            if stride == 0 or index.name == "0":
                 moved.append(pointer)
                 continue
             distance = index if stride == 1 else self.writer.mul(index, self.writer.constant(stride, index))

@@ -91,7 +91,7 @@ def _is_finite(writer: Writer, _: ScalarStep, operands: Sequence[Value]) -> Valu
     return writer.compare("olt", size, writer.constant(float("inf"), size))
 
 
-_OTHERS = {
+_OTHERS: dict[str, Callable[[Writer, ScalarStep, Sequence[Value]], Value]] = {
     "neg": lambda writer, _, operands: writer.neg(operands[0]),
     "not": lambda writer, _, operands: writer.binary("xor", operands[0], writer.constant(1, operands[0])),
     "and": lambda writer, _, operands: writer.binary("and", operands[0], operands[1]),

@@ -108,9 +108,10 @@ def _kernel_for(product: Product) -> Kernel | None:
     if product.columns == 1 and product.rows > 1 and left_rows == 1 and left_summed != 1:
         # A matrix that lies transposed: as a row vector times a matrix, results side by side.
         return _swapped
-    if right_columns == 1 or product.summed == 1:
+    # A stride counts only where there is more than one step; one of 0 repeats an element, which no vector load does.
+    if right_columns == 1 or product.columns == 1:
         return _rows_times_matrix
-    if left_summed in (0, 1) and right_summed in (0, 1):
+    if product.summed == 1 or left_summed == right_summed == 1:
         return _dots
     return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import NamedTuple, final
 
 from graphflow.dtypes import DType, bool_, float32, float64, int64
@@ -104,6 +105,11 @@ class Writer:
         zeros = f"<{lanes} x i32> zeroinitializer"
         return self.value(f"shufflevector {first}, <{lanes} x {scalar.element}> poison, {zeros}", scalar.element, lanes)
 
+    def count_from(self, index: Value, lanes: int) -> Value:
+        """index, index + 1, ... in the lanes."""
+        steps = ", ".join(f"i64 {lane}" for lane in range(lanes))
+        return index if not lanes else self.add(self.splat(index, lanes), Value(f"<{steps}>", "i64", lanes))
+
     # --- arithmetic ---------------------------------------------------------------------------------------------------
 
     def binary(self, operation: str, x: Value, y: Value) -> Value:
@@ -166,6 +172,11 @@ class Writer:
         place = self.value(f"getelementptr i64, ptr %record, i64 {number + 2}", "ptr")
         return self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
 
+    def operand_at(self, number: Value) -> Value:
+        """As `operand`, for a number that is known only while the kernel runs."""
+        first = self.offset(self.record, Value("2", "i64"), "i64")
+        return self.value(f"load ptr, ptr {self.offset(first, number, 'i64').name}, align 8", "ptr")
+
     def word(self, number: int) -> Value:
         """The integer in word `number` of the record."""
         place = self.value(f"getelementptr i64, ptr %record, i64 {number + 2}", "ptr")
@@ -191,8 +202,18 @@ class Writer:
         self._lines.insert(1, f"  {name} = alloca {element}, i64 {count}, align 64")
         return Value(name, "ptr")
 
+    def alarm_unless(self, condition: Value) -> None:
+        """Set the alarm in the context (word 2) where a condition does not hold; the run goes on."""
+        place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
+        context = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
+        alarm = self.offset(context, Value("2", "i64"), "i64")
+        before = self.load(alarm, "i64")
+        self.store(self.select(condition, before, Value("1", "i64")), alarm)
+
     def offset(self, pointer: Value, index: Value, element: str) -> Value:
         """The address of an element."""
+        if index.name == "0":
+            return pointer
         stored = "i8" if element == "i1" else element
         return self.value(f"getelementptr {stored}, ptr {pointer.name}, i64 {index.name}", "ptr")
 
@@ -243,6 +264,9 @@ class Writer:
         Returns:
             What the last round carried on, or the initial values where there was none.
         """
+        if isinstance(stop, int) and start < stop <= start + step:
+            # A single round needs no loop, and code generation is spared the work of taking one apart.
+            return tuple(body(Value(str(start), "i64"), tuple(carried)))
         self._count += 1
         tag = self._count
         head, inside, end = f"head{tag}", f"body{tag}", f"end{tag}"
@@ -275,6 +299,7 @@ class Writer:
         self._block = name
 
 
+@lru_cache(maxsize=256)
 def _mask(lanes: int, count: int) -> str:
     bits = ", ".join(f"i1 {int(lane < count)}" for lane in range(lanes))
     return f"<{lanes} x i1> <{bits}>"

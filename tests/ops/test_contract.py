@@ -1,0 +1,209 @@
+"""Every op of the registry against the whole contract: types, values, loops, gradients, refusals, special numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import graphflow.ops  # noqa: F401 - loading it registers every op
+from graphflow import loops
+from graphflow.construct import node_from_any
+from graphflow.dtypes import float32, float64
+from graphflow.errors import GraphflowError
+from graphflow.graph import ExprGraph
+from graphflow.op import REGISTRY, BadSample, Sample
+from graphflow.tensortype import TensorType
+from graphflow.testing.agreement import available_backends
+from graphflow.testing.contract import (
+    arrays_of,
+    check_gradients,
+    check_identity,
+    check_refusal,
+    check_value,
+    describe,
+    dtypes_of,
+    evaluated,
+    is_float_input,
+)
+from graphflow.testing.loops_alone import run_loop
+from graphflow.vm import LispMachine, TapeMachine
+
+BACKENDS = available_backends()
+OPS = {name: op for name, op in sorted(REGISTRY.items()) if op.__module__.startswith("graphflow.")}
+SAMPLES = [(name, place, sample) for name, op in OPS.items() for place, sample in enumerate(op.samples())]
+BAD = [(name, place, bad) for name, op in OPS.items() for place, bad in enumerate(op.bad_samples())]
+NUMBERED = [pytest.param(item, id=f"{name}-{place}") for name, place, item in SAMPLES]
+FLOATS = [(name, place, s) for name, place, s in SAMPLES if any(is_float_input(s, i) for i in range(len(s.inputs)))]
+# These draw their values, fill with a number, or change any dtype into any other: there is nothing they could refuse.
+REFUSING_NOTHING = {"Binomial", "Cast", "DropoutMask", "Fill", "Gaussian", "Uniform"}
+
+
+def test_the_registry_is_not_empty():
+    assert len(OPS) > 40
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_every_op_has_samples(name):
+    samples = list(OPS[name].samples())
+    assert samples
+    assert all(isinstance(sample, Sample) and type(sample.op) is OPS[name] for sample in samples)
+
+
+@pytest.mark.parametrize("name", sorted(set(OPS) - REFUSING_NOTHING))
+def test_every_op_says_what_it_refuses(name):
+    bad_samples = list(OPS[name].bad_samples())
+    assert bad_samples
+    assert all(isinstance(bad, BadSample) and type(bad.op) is OPS[name] for bad in bad_samples)
+
+
+@pytest.mark.parametrize("sample", NUMBERED)
+def test_identity_types_values_and_loops(sample):
+    check_identity(sample)
+    for dtype in dtypes_of(sample):
+        check_value(sample, dtype, BACKENDS)
+
+
+@pytest.mark.parametrize("sample", NUMBERED)
+def test_machines_give_what_evaluate_gives(sample):
+    for dtype in dtypes_of(sample):
+        arrays = arrays_of(sample, dtype)
+        expected = evaluated(sample.op, arrays)
+        g = ExprGraph()
+        y = g.apply(sample.op, [node_from_any(g, array) for array in arrays], name="y")
+        for machine in (LispMachine(g), TapeMachine(g, backend="numpy"), TapeMachine(g, backend="numpy", keep="all")):
+            machine.run_all()
+            assert y.value.dtype == expected.dtype
+            assert y.value.shape == expected.shape
+            np.testing.assert_allclose(y.value, expected, rtol=1e-7 if dtype == float64 else 1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sample", [pytest.param(s, id=f"{name}-{place}") for name, place, s in FLOATS])
+def test_gradients_of_first_and_second_order(sample):
+    check_gradients(sample)
+
+
+@pytest.mark.parametrize("bad", [pytest.param(item, id=f"{name}-{place}") for name, place, item in BAD])
+def test_bad_samples_are_refused_at_the_users_line(bad):
+    check_refusal(bad)
+    g = ExprGraph()
+    nodes = [g.leaf(value_type, f"x{place}") for place, value_type in enumerate(bad.types)]
+    with pytest.raises(GraphflowError) as caught:
+        g.apply(bad.op, nodes)
+    line = caught.traceback[0].lineno + 1
+    assert str(caught.value.raised_at) == f"test_contract.py:{line}"
+    assert str(caught.value).endswith(f"\n  line    test_contract.py:{line}")
+
+
+# --- special numbers --------------------------------------------------------------------------------------------------
+
+# The infinities come last: what they do to their neighbours is numpy's business as well.
+KINDS = ("nan", "inf", "-inf", "0", "-0", "subnormal", "-subnormal", "max", "-max")
+
+
+def special(kind, dtype, room):
+    """A number of this kind; the largest ones divided by `room`."""
+    info = np.finfo(dtype)
+    sign = -1.0 if kind.startswith("-") else 1.0
+    size = {"nan": np.nan, "inf": np.inf, "0": 0.0, "subnormal": info.smallest_subnormal, "max": info.max / room}
+    return dtype.type(sign) * dtype.type(size[kind.removeprefix("-")])
+
+
+def kinds_of(values):
+    """The class of each number: NaN, an infinity of a sign, or finite."""
+    return np.where(np.isnan(values), 2.0, np.where(np.isinf(values), np.sign(values), 0.0))
+
+
+@pytest.mark.parametrize("sample", [pytest.param(s, id=f"{name}-{place}") for name, place, s in FLOATS])
+def test_special_numbers_travel_as_in_numpy(sample):
+    """One special number among ordinary ones, in each input, then in all of them at once."""
+    floats = [index for index in range(len(sample.inputs)) if is_float_input(sample, index)]
+    for dtype in (float64, float32):
+        # A sum of several products that overflow depends on their order, with numpy as with anybody.
+        room = 16 if isinstance(loop_of(sample, dtype), loops.Contract) else 1
+        for kind in KINDS:
+            for where in [*([index] for index in floats), floats]:
+                arrays = [array.copy() for array in arrays_of(sample, dtype)]
+                for index in where:
+                    if arrays[index].size:
+                        arrays[index].flat[arrays[index].size // 2] = special(kind, dtype, room)
+                # Machine code is compiled for each case: one case for all inputs at once will do.
+                assert_same_class(sample, arrays, kind, BACKENDS if where is floats else BACKENDS[:1])
+
+
+def loop_of(sample, dtype):
+    return sample.op.lower(*[TensorType(array.dtype, array.shape) for array in arrays_of(sample, dtype)])
+
+
+def assert_same_class(sample, arrays, kind, backends):
+    types = [TensorType(array.dtype, array.shape) for array in arrays]
+    output = sample.op.infer(*types)
+    if output.dtype.kind == "i":
+        # Of NaN and of numbers beyond it, int64 has no defined value.
+        return
+    expected = evaluated(sample.op, arrays)
+    for backend in backends:
+        what = f"{describe(sample)}, {kind}, {backend}"
+        found = run_loop(sample.op.lower(*types), arrays, output, backend=backend)
+        if output.dtype.kind == "b":
+            np.testing.assert_array_equal(found, expected, err_msg=what)
+            continue
+        np.testing.assert_array_equal(kinds_of(found), kinds_of(expected), err_msg=what)
+        finite = np.isfinite(expected)
+        scale = 1e-4 if output.dtype == float32 else 1e-7
+        np.testing.assert_allclose(found[finite], expected[finite], rtol=scale, atol=scale, err_msg=what)
+
+
+# --- shapes that broadcast --------------------------------------------------------------------------------------------
+
+
+def broadcasts(op, sample):
+    """Whether an op works element by element on inputs of different shapes."""
+    arrays = arrays_of(sample, float64)
+    shapes = [(2, 1, 3), (4, 1), (), (1, 1, 1)]
+    types = [TensorType(array.dtype, shape) for array, shape in zip(arrays, shapes, strict=False)]
+    try:
+        op.infer(*types)
+    except GraphflowError:
+        return False
+    return isinstance(op.lower(*types), loops.Map)
+
+
+ELEMENTWISE = {
+    name: sample
+    for name, op in OPS.items()
+    for sample in list(op.samples())[:1]
+    if sample.inputs and broadcasts(sample.op, sample)
+}
+
+
+def test_elementwise_ops_are_found():
+    assert {"Add", "HadamardDiv", "Pow", "Where", "Lt", "LogicalAnd", "Tanh", "Cast"} <= set(ELEMENTWISE)
+
+
+def stretched(array, shape, generator):
+    """Numbers of another shape from the domain of a sample."""
+    size = int(np.prod(shape))
+    return generator.choice(array.ravel(), size).reshape(shape)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@settings(max_examples=12)
+@given(data=st.data())
+def test_elementwise_ops_broadcast_as_numpy(name, data):
+    """Scalars, axes of size 1, empty axes, up to five dimensions."""
+    sample = ELEMENTWISE[name]
+    count = len(sample.inputs)
+    shapes = data.draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=count, min_dims=0, max_dims=5, min_side=0, max_side=3)
+    )
+    generator = np.random.default_rng(data.draw(st.integers(0, 1000)))
+    inputs = [stretched(np.asarray(a), s, generator) for a, s in zip(sample.inputs, shapes.input_shapes, strict=True)]
+    expected = evaluated(sample.op, inputs)
+    assert expected.shape == shapes.result_shape
+    wide = Sample(sample.op, tuple(inputs), smooth=sample.smooth and expected.size <= 24, fixed=sample.fixed)
+    for dtype in dtypes_of(wide):
+        check_value(wide, dtype)
+    check_gradients(wide, order=1)
