@@ -99,7 +99,7 @@ class Plan:
         kept = {self.became[number] for number in self.kept if number in self.became}
         lines = []
         for number, value in enumerate(self.values):
-            name = value.node.name or ""
+            name = f"  {value.node.name}" if value.node.name else ""
             if value.is_leaf:
                 what = "constant" if value.constant is not None else "input"
                 if value.constant is not None and value.constant.size == 1:
@@ -108,7 +108,7 @@ class Plan:
                 form = str(value.loop) if value.loop is not None else value.op.name if value.op is not None else "?"
                 what = f"{form} ({', '.join(f'%{operand}' for operand in value.inputs)})"
             mark = "  kept" if number in kept else ""
-            lines.append(f"%{number:<4} {value.type!s:<16} {what}  {name}{mark}".rstrip())
+            lines.append(f"%{number:<4} {value.type!s:<16} {what}{name}{mark}")
         return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Elementwise mathematics as LLVM instructions: exp, log, log1p, expm1, tanh, sigmoid, sqrt, abs, sign.
 
 LLVM's own intrinsics for exp and its kin become one library call per element, so the functions are written here with
-vector arithmetic. They are exact at the edges (NaN, infinities, signed zeros, overflow), also for subnormal operands and
-results, and within 2.5 units in the last place elsewhere, with fused multiply-add and without.
+vector arithmetic. They are exact at the edges (NaN, infinities, signed zeros, overflow) and within 2 units in the last
+place elsewhere (sigmoid 2.5), with fused multiply-add and without, subnormal operands and results included.
 
 Two reductions carry everything:
 
@@ -212,10 +212,10 @@ def exp(w: Writer, x: Value) -> Value:
 
 
 def expm1(w: Writer, x: Value) -> Value:
-    """2 (2^(n-1) expm1(r) + (2^(n-1) - 1/2)).
+    """2 (2^(n-1) p + (2^(n-1) - 1/2)) with x = n ln2 + r and p the expm1 of r.
 
     2^n alone would overflow where expm1(x) does not. Near zero, where halving would lose bits, the result is x. The
-    shift of the reduction lets expm1(r) reach from -1/4 to 1/2, where n = 1 and n = -1 lose least by cancellation.
+    shift of the reduction lets p reach from -1/4 to 1/2, where n = 1 and n = -1 lose least by cancellation.
     """
     form = _format(x)
     near_zero = w.compare("olt", absolute(w, x), w.constant(2.0 ** -(form.fraction + 3), x))
@@ -227,7 +227,7 @@ def expm1(w: Writer, x: Value) -> Value:
 
 
 def tanh(w: Writer, x: Value) -> Value:
-    """t / (t + 2 - 2 v) with t = 2^n - 1 + (2^n + 1) v, 2 |x| = n ln2 + r and v = tanh(r / 2); the sign is that of x.
+    """t / (t + 2 - 2 v) with t = 2^n - 1 + (2^n + 1) v, 2 |x| = n ln2 + r, v the tanh of r / 2; with the sign of x.
 
     For n = 0 that is 2 v / 2. The shift lets n = 1 begin at |x| = 0.277, where the terms of t cancel less. The rounding
     of t is in the denominator as well, so that it matters little where tanh is near 1.
@@ -294,7 +294,7 @@ def _log_at_edges(w: Writer, result: Value, x: Value, pole: float) -> Value:
 
 
 def log(w: Writer, x: Value) -> Value:
-    """e ln2 + log(1 + f); subnormal numbers are scaled first."""
+    """e ln2 + 2 atanh(s); subnormal numbers are scaled first."""
     form = _format(x)
     step = form.fraction + 1.0
     is_small = w.compare("olt", x, w.constant(2.0 ** (1 - form.bias), x))
@@ -305,7 +305,7 @@ def log(w: Writer, x: Value) -> Value:
 
 
 def log1p(w: Writer, x: Value) -> Value:
-    """e ln2 + log(1 + f), where f also holds what was rounded away from 1 + x."""
+    """e ln2 + 2 atanh(s), where f also holds what was rounded away from 1 + x."""
     form = _format(x)
     one = w.constant(1.0, x)
     total = w.add(x, one)
