@@ -49,7 +49,10 @@ class Map:
 
 @dataclass(frozen=True)
 class Reduce:
-    """Fold along axes: `kind` is sum, max, min or prod; `before` maps each element, `after` maps each result."""
+    """Fold along axes: `kind` is sum, max, min or prod; `after` maps each result.
+
+    `before` maps the elements first; it may take several inputs, broadcast against each other.
+    """
 
     kind: str
     axes: tuple[int, ...]

@@ -149,7 +149,8 @@ def _picked_positions(program: ScalarProgram, inputs: Sequence[Array]) -> list[A
 def _(loop: Reduce, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     source, actions = inputs[0], []
     if loop.before is not None:
-        mapped = linker.registers.take(-2, TensorType(loop.before.dtype, source.shape))
+        shape = np.broadcast_shapes(*[array.shape for array in inputs])
+        mapped = linker.registers.take(-2, TensorType(loop.before.dtype, shape))
         actions += program_actions(loop.before, inputs, mapped, linker.registers)
         source = mapped
     actions.append(partial(FOLDS[loop.kind].reduce, source, axis=loop.axes, out=output, keepdims=loop.keepdims))

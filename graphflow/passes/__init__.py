@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from graphflow.passes.batch_products import batch_products
 from graphflow.passes.evaluation import evaluate_mode
 from graphflow.passes.fold import fold
+from graphflow.passes.fuse import fuse
 from graphflow.passes.lower import lower
 from graphflow.passes.memory import place
 from graphflow.passes.merge import merge
@@ -33,6 +34,8 @@ PIPELINE: tuple[Pass, ...] = (
     merge,
     prune,
     split_totals,
+    fuse,
+    prune,
     place,
 )
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)

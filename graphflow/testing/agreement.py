@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ def assert_backends_agree(
     backends: Iterable[str] | None = None,
     *,
     seed: int = 0,
+    rebind: Callable[[np.random.Generator], object] | None = None,
     tolerance: float | None = None,
     **options: Any,
 ) -> None:
@@ -46,6 +47,8 @@ def assert_backends_agree(
         rounds: how many, with other values each.
         backends: whose machines are compared with the LispMachine; by default all that can run here.
         seed: of the new values, and of the machines' random nodes.
+        rebind: called before each round but the first in place of the rule above; it gets a seeded generator and binds
+            what it wants.
         tolerance: relative to the largest number of a value; by default what the coarsest dtype of the graph allows.
         options: further options of the TapeMachine, such as `keep="all"`.
 
@@ -74,7 +77,10 @@ def assert_backends_agree(
         for number in range(rounds):
             if number:
                 _restore(whole, before)
-                vary(graph, generator)
+                if rebind is None:
+                    vary(graph, generator)
+                else:
+                    rebind(generator)
             _compare(graph, tapes, lisp, f"round {number}", allowed)
     finally:
         _restore(whole, before)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphflow.dtypes import DType, float32
+from graphflow.dtypes import DType, float32, float64
 from graphflow.values import Array
 
 # Of one operation; a whole graph may lose more.
-OPERATION = {"float32": 1e-4, "float64": 1e-7}
-GRAPH = {"float32": 2e-3, "float64": 1e-8}
+OPERATION = {float32: 1e-4, float64: 1e-7}
+GRAPH = {float32: 2e-3, float64: 1e-8}
 
 
-def tolerance_of(dtype: DType, table: dict[str, float]) -> float:
+def tolerance_of(dtype: DType, table: dict[DType, float]) -> float:
     """The relative tolerance for a dtype; whole numbers and bools must be equal."""
-    return table.get(str(dtype), 0.0)
+    return table.get(dtype, 0.0)
 
 
 def difference(found: Array, expected: Array, tolerance: float) -> str | None:
@@ -38,8 +38,3 @@ def difference(found: Array, expected: Array, tolerance: float) -> str | None:
         return None
     place = tuple(int(axis) for axis in np.argwhere(wrong)[0])
     return f"has {found[place]!r} at {place}, not {expected[place]!r} ({int(wrong.sum())} of {wrong.size} wrong)"
-
-
-def smallest_normal(dtype: DType) -> float:
-    """The smallest number of full precision."""
-    return float(np.finfo(dtype if dtype == float32 else np.float64).smallest_normal)

@@ -12,7 +12,7 @@ from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
 from graphflow.loops import Reduce, Rows
 from graphflow.scalars import ScalarStep
 from graphflow.tape.program import Operand
-from graphflow.tensortype import Shape
+from graphflow.tensortype import Shape, broadcast_shapes
 
 START = {"sum": 0.0, "prod": 1.0, "max": float("-inf"), "min": float("inf")}
 ROW_PRIMITIVES = frozenset({"row_max", "row_sum", "pick", "column"})
@@ -75,7 +75,7 @@ def write_reduce(writer: Writer, loop: Reduce, inputs: Sequence[Operand], output
     element = ELEMENTS[output.type.dtype]
     if element not in ("float", "double") or not all(can_write(program) for program in programs):
         return False
-    shape = inputs[0].type.shape
+    shape = broadcast_shapes(*[operand.type for operand in inputs])
     sources = [Strided(n, each.type.dtype, broadcast_strides(each, shape)) for n, each in enumerate(inputs)]
     kept = [axis for axis in range(len(shape)) if axis not in loop.axes]
     target = Strided(len(inputs), output.type.dtype, _contiguous([shape[axis] for axis in kept]))
@@ -100,7 +100,7 @@ def write_reduce(writer: Writer, loop: Reduce, inputs: Sequence[Operand], output
 
     def body(round_: Body) -> None:
         if along_kept:
-            finish(round_, _fold_beside(writer, loop.kind, round_, inner, collapsed, mapped))
+            finish(round_, _fold_beside(writer, loop.kind, round_, inner, collapsed, element, mapped))
             return
         below = Nest(writer, collapsed, inner, round_.pointers[:-1])
         load = lambda r: mapped([r.load(number) for number in range(len(inputs))])  # noqa: E731 - two words of glue
@@ -116,10 +116,10 @@ def _fold_beside(
     round_: Body,
     inner: Sequence[Strided],
     shape: Shape,
+    element: str,
     mapped: Callable[[Sequence[Value]], Value],
 ) -> Value:
     """Fold along an outer axis, with a vector of neighbouring results at once."""
-    element = ELEMENTS[inner[0].dtype]
     start = writer.constant(START[kind], Value("", element, round_.lanes))
 
     def inside(index: Value, carried: tuple[Value, ...]) -> tuple[Value, ...]:
