@@ -10,7 +10,7 @@ import numpy as np
 from graphflow.blocks import adopt_parameters
 from graphflow.dtypes import is_float
 from graphflow.errors import DTypeError, GradientError, GraphError, OpContractError, ShapeError
-from graphflow.graph import ExprGraph, check_nodes
+from graphflow.graph import ExprGraph, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, Op
 from graphflow.ops.stability import stable_form
@@ -110,7 +110,7 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
         path = _Path(graph, outputs, wrt, belongs_to)
         gradients = _sweep(path, outputs, output_grads, belongs_to)
         results = tuple(_result(node, path, gradients) for node in wrt)
-    adopt_parameters(graph, wrt)
+        adopt_parameters(graph, wrt)
     graph.gradients.update((node.id, result) for node, result in zip(wrt, results, strict=True))
     graph.results.update((result.id, result) for result in results)
     graph.version += 1
@@ -130,12 +130,15 @@ class _Path:
         self.stable: dict[int, Node] = {}
         self._computed = [node for node in wrt if not node.is_input]
         self.seen: dict[int, Node] = {}
+        # In order of creation, so that a rule sees the stable forms of what a node is made of.
+        for node in ancestors(outputs):
+            _find_form(graph, node, belongs_to)
         waiting = list(outputs)
         while waiting:
             node = waiting.pop()
             if node.id not in self.seen:
                 self.seen[node.id] = node
-                self._stabilise(graph, node, belongs_to)
+                self._take_form(graph, node)
                 waiting.extend(self.inputs(node))
         self.depends: set[int] = set(self.wrt)
         self.order: list[Node] = []
@@ -148,16 +151,20 @@ class _Path:
         form = self.stable.get(node.id)
         return node.inputs if form is None else (form,)
 
-    def _stabilise(self, graph: ExprGraph, node: Node, belongs_to: Callable[[Node], None]) -> None:
-        """Find the stable form of a node, once for each graph, unless it would bypass one of `wrt`."""
-        if node.id not in graph.stable_forms:
-            before = len(graph)
-            belongs_to(node)
-            graph.stable_forms[node.id] = stable_form(node.op, node.inputs, _GraphBuilder(graph))
-            graph.form_owners.update((number, node) for number in range(before, len(graph)))
-        form = graph.stable_forms[node.id]
+    def _take_form(self, graph: ExprGraph, node: Node) -> None:
+        """Go by the stable form of a node, unless that would bypass one of `wrt`."""
+        form = graph.stable_forms.get(node.id)
         if form is not None and not any(_is_bypassed(inner, node, form) for inner in self._computed):
             self.stable[node.id] = form
+
+
+def _find_form(graph: ExprGraph, node: Node, belongs_to: Callable[[Node], None]) -> None:
+    """Find the stable form of a node, once for each graph."""
+    if node.id not in graph.stable_forms:
+        before = len(graph)
+        belongs_to(node)
+        graph.stable_forms[node.id] = stable_form(node.op, node.inputs, _GraphBuilder(graph))
+        graph.form_owners.update((number, node) for number in range(before, len(graph)))
 
 
 def _order_of_creation(graph: ExprGraph, node: Node) -> tuple[float, ...]:
@@ -263,7 +270,7 @@ def _is_bypassed(inner: Node, node: Node, form: Node) -> bool:
     waiting = [form]
     while waiting:
         current = waiting.pop()
-        if current.id > node.id:
+        if current.id > node.id or current.id in node.graph.form_owners:
             waiting.extend(current.inputs)
         else:
             kept.add(current.id)
@@ -285,14 +292,19 @@ class _GraphBuilder:
     def __init__(self, graph: ExprGraph) -> None:
         self._graph = graph
 
+    def _best(self, expression: Node) -> Node:
+        """The stable form of a node that has one."""
+        form = self._graph.stable_forms.get(expression.id)
+        return expression if form is None else form
+
     def op(self, expression: Node) -> Op | None:
-        return expression.op
+        return self._best(expression).op
 
     def type(self, expression: Node) -> TensorType:
         return expression.type
 
     def inputs(self, expression: Node) -> tuple[Node, ...]:
-        return expression.inputs
+        return self._best(expression).inputs
 
     def constant(self, expression: Node) -> Array | None:
         return expression.storage if expression.is_constant else None

@@ -12,6 +12,7 @@ from typing import final
 import numpy as np
 
 from graphflow.dtypes import DType
+from graphflow.errors import BindingError
 from graphflow.graph import ExprGraph
 from graphflow.node import Node
 from graphflow.values import Array
@@ -51,9 +52,10 @@ def adopt_parameters(graph: ExprGraph, nodes: Sequence[Node]) -> None:
     for node in dict.fromkeys(nodes):
         if node.is_input and block_of(node) is None:
             fresh.setdefault(node.dtype, []).append(node)
-    for dtype, members in fresh.items():
-        size = sum(node.size for node in members)
-        block = ParameterBlock(np.zeros(size, dtype), np.zeros(size, dtype), {})
+    # All memory first: where there is none, no parameter has moved.
+    arrays = [_zeros(dtype, members) for dtype, members in fresh.items()]
+    for members, (values, gradients) in zip(fresh.values(), arrays, strict=True):
+        block = ParameterBlock(values, gradients, {})
         start = 0
         for node in members:
             stop = start + node.size
@@ -65,3 +67,17 @@ def adopt_parameters(graph: ExprGraph, nodes: Sequence[Node]) -> None:
             start = stop
         graph.blocks.append(block)
         graph.version += 1
+
+
+def _zeros(dtype: DType, members: Sequence[Node]) -> tuple[Array, Array]:
+    """Room for the values and the gradients of some parameters."""
+    size = sum(node.size for node in members)
+    try:
+        return np.zeros(size, dtype), np.zeros(size, dtype)
+    except (MemoryError, ValueError):
+        raise BindingError(
+            f"there is no memory for {members[0]} and its gradient",
+            got=f"{2 * size} numbers of {dtype} in all",
+            needs="a smaller shape",
+            where=members[0].origin,
+        ) from None

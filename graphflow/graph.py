@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 import numpy as np
 
 from graphflow.dtypes import DType, float32, is_float
-from graphflow.errors import GraphError, GraphflowError, OptionError
+from graphflow.errors import GraphError, GraphflowError, OptionError, ShapeError
 from graphflow.node import Node
 from graphflow.op import Op
 from graphflow.origin import Origin, user_origin
 from graphflow.positions import PositionTable
-from graphflow.tensortype import TensorType
+from graphflow.tensortype import LARGEST_BYTES, TensorType
 from graphflow.values import Array, as_array, fit, natural_dtype
 
 if TYPE_CHECKING:
@@ -433,7 +433,10 @@ def _described(operand: Node | Literal) -> tuple[str, str]:
 def _infer(op: Op, operands: Sequence[Node | Literal]) -> TensorType:
     """The output's type; a refusal names the operands."""
     try:
-        return op.infer(*[operand.type for operand in operands])
+        output = op.infer(*[operand.type for operand in operands])
+        if output.bytes > LARGEST_BYTES:
+            raise ShapeError("the result is too large", got=str(output), needs="no more bytes than memory can have")
+        return output
     except GraphflowError as error:
         described = [_described(operand) for operand in operands]
         error.about(op.name, [text for text, _ in described], [label for _, label in described])

@@ -9,7 +9,7 @@ integer position) and `column` (the position within the row).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -62,6 +62,19 @@ class ScalarProgram:
             texts.append(text)
         result = texts[-1] if self.steps else texts[0]
         return "; ".join([*lines, result])
+
+
+@dataclass(frozen=True)
+class ScalarUpdate:
+    """Straight-line code whose results replace some of its inputs.
+
+    Attributes:
+        program: all the steps; which of them is the last means nothing here.
+        results: for each input that is replaced its number and that of the step, counted as operands are.
+    """
+
+    program: ScalarProgram
+    results: tuple[tuple[int, int], ...]
 
 
 def _text(step: ScalarStep, operands: list[str]) -> str:
@@ -237,3 +250,22 @@ def trace(function: Callable[..., Scalar], inputs: Sequence[DType]) -> ScalarPro
         # The result is always the last step: repeat a value that was computed earlier, or hand a later input through.
         result = tracer.add("cast", result, dtype=result.dtype)
     return ScalarProgram(tracer.inputs, tuple(tracer.steps))
+
+
+def trace_update(function: Callable[..., Mapping[int, Scalar]], inputs: Sequence[DType]) -> ScalarUpdate:
+    """Record what a function replaces scalars of the given dtypes by: {number of the input: new value}.
+
+    Example:
+        >>> from graphflow.dtypes import float32
+        >>> update = trace_update(lambda w, g, rate: {0: w - g * rate}, [float32] * 3)
+        >>> print(update.program, update.results)
+        (x0 - (x1 * x2)) ((0, 4),)
+    """
+    tracer = _Tracer(inputs)
+    results = function(*(Scalar(tracer, index, dtype) for index, dtype in enumerate(tracer.inputs)))
+    numbers = []
+    for place, result in results.items():
+        # An input that takes another's place is read before anything is written: it becomes a step.
+        is_step = result.index >= len(tracer.inputs)
+        numbers.append((place, (result if is_step else tracer.add("cast", result, dtype=result.dtype)).index))
+    return ScalarUpdate(ScalarProgram(tracer.inputs, tuple(tracer.steps)), tuple(numbers))

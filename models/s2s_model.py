@@ -1,8 +1,8 @@
 """The book's sequence model: an embedding, an LSTM or GRU, a decoder; and the graphs of T steps that train it.
 
 The weights are made once, by `Seq2Seq`. Around them lie two unrolled graphs, which say the same in two ways:
-`SentenceGraph` is the book's, vectors and rebindable slices, for one sentence at a time; `BatchGraph` has a leading axis
-of sentences and takes ids. A third one, for sampling, has a single step (`sampling.py`).
+`SentenceGraph` is the book's, vectors and rebindable slices, for one sentence at a time; `BatchGraph` has an axis of
+sentences and takes ids. A third one, for sampling, has a single step (`sampling.py`).
 
 What is fed and what is expected, for the sentence "to" and 5 steps:
 
@@ -15,10 +15,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Literal, cast, final
+from typing import Literal, final
 
 import numpy as np
-import numpy.typing as npt
 
 import graphflow as gf
 
@@ -26,8 +25,10 @@ Cell = Literal["lstm", "gru"]
 Feed = Literal["soft", "teacher"]
 BiasInit = Literal["zero", "chrono"]
 State = tuple[gf.Node, ...]
-Ids = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+
+
+class DivergedError(Exception):
+    """The model's numbers are no longer finite. The message is one line; the program prints it and exits with 1."""
 
 
 @final
@@ -41,6 +42,7 @@ class Seq2Seq:
         bias_init: `zero`, or `chrono` for gates that remember for up to `steps` steps.
         steps: T, of the graphs.
         seed: of the first weights.
+        backend: of the machines that run it: "auto", "numpy" or "native".
 
     Attributes:
         parameters: what a solver steps: the cell's, the embedding [V, embedding], the decoder [V, hidden].
@@ -58,8 +60,9 @@ class Seq2Seq:
         bias_init: BiasInit = "zero",
         steps: int = 30,
         seed: int = 0,
+        backend: str = "auto",
     ) -> None:
-        self.symbols, self.hidden, self.steps = symbols, hidden, steps
+        self.symbols, self.hidden, self.steps, self.backend = symbols, hidden, steps, backend
         self.graph = g = gf.ExprGraph("s2s", seed=seed)
         biases = chrono_biases(g, cell, hidden, steps) if bias_init == "chrono" else None
         self.cell: gf.nn.LSTM | gf.nn.GRU
@@ -82,13 +85,19 @@ class Seq2Seq:
 
     def first_state(self, *batch: int) -> State:
         """Zeros, [hidden] or [batch, hidden]."""
-        return (gf.constant(self.graph, np.zeros((*batch, self.hidden), np.float32)),) * self.states
+        return (gf.constant(self.graph, np.zeros((*batch, self.hidden), np.float32), name="zeros"),) * self.states
 
     def step(self, x: gf.Node, state: State) -> State:
         """One step of the cell: x [embedding] or [batch, embedding]; the hidden state comes first in the result."""
         if isinstance(self.cell, gf.nn.LSTM):
             return self.cell(x, gf.nn.LSTMState(*state))
         return (self.cell(x, *state),)
+
+    def machine(self, outputs: Sequence[gf.Node], *, is_watching: bool = False) -> gf.TapeMachine:
+        """A machine that computes the outputs and what they need; if it is watching, it stops at NaN and infinity."""
+        return gf.TapeMachine(
+            self.graph, outputs=outputs, backend=self.backend, watch_nan=is_watching, watch_inf=is_watching
+        )
 
 
 def chrono_biases(g: gf.ExprGraph, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
@@ -124,7 +133,7 @@ class Unrolled(ABC):
         self.outputs: tuple[gf.Node, ...] = (self.cost, self.losses)
         if is_training:
             self.outputs += gf.grad(self.cost, *model.parameters)
-        self.machine = gf.TapeMachine(model.graph, outputs=self.outputs)
+        self.machine = model.machine(self.outputs)
 
     @abstractmethod
     def build(self) -> None:
@@ -163,11 +172,12 @@ class SentenceGraph(Unrolled):
         model, g = self.model, self.model.graph
         table, steps = model.embedding.table, model.steps
         # Row n says which steps a sentence of n characters has, END included; which row it is, is rebound.
-        self.within = gf.constant(g, np.tri(steps, dtype=bool))[0]
+        self.within = gf.constant(g, np.tri(steps, dtype=bool), name="within")[0]
         blank = table[model.BLANK]
         state = model.first_state()
         self.rows: list[gf.Node] = []
         self.picked: list[gf.Node] = []
+        losses: list[gf.Node] = []
         probabilities = None
         for t in range(steps):
             with g.step(t):
@@ -178,8 +188,9 @@ class SentenceGraph(Unrolled):
                     x = gf.where(self.within[t], probabilities @ table, blank)
                 state = model.step(x, state)
                 probabilities = gf.softmax(model.decoder(state[0]))
-                self.picked.append(probabilities[model.BLANK])
-        self.losses = gf.stack([-gf.log(p) for p in self.picked])
+                self.picked.append(probabilities[model.BLANK])  # sliced before the logarithm: one number, not V
+                losses.append(-gf.log(self.picked[-1]))
+        self.losses = gf.stack(losses)
         weights = None if self.counts_blank else gf.cast(self.within, gf.float32)
         self.cost = gf.sum(self.losses) if weights is None else self.losses @ weights
         self.slots = (self.within, *self.rows, *self.picked)
@@ -198,9 +209,7 @@ class BatchGraph(Unrolled):
         batch: how many sentences at most; where fewer are bound, the others weigh nothing.
     """
 
-    def __init__(
-        self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool, batch: int
-    ) -> None:
+    def __init__(self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool, batch: int) -> None:
         self.batch = batch
         super().__init__(model, feed, counts_blank=counts_blank, is_training=is_training)
 

@@ -7,6 +7,7 @@ from typing import final
 import numpy as np
 
 from graphflow.backends import Storage
+from graphflow.errors import MachineError
 from graphflow.tape.program import Operand, Program
 from graphflow.values import Array
 
@@ -50,6 +51,11 @@ class Arrays:
 
 def _aligned_bytes(size: int) -> Array:
     """Memory that begins at a multiple of 64 bytes, filled with zeros."""
-    raw = np.zeros(size + 64, np.uint8)
+    try:
+        raw = np.zeros(size + 64, np.uint8)
+    except (MemoryError, ValueError):
+        raise MachineError(
+            "there is no memory for the machine", got=f"{size} bytes for computed values", needs="smaller shapes"
+        ) from None
     start = -raw.ctypes.data % 64
     return raw[start : start + size]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import final
 
 from graphflow.backends import Backend
+from graphflow.backends.paranoid import ParanoidBackend
 from graphflow.backends.reference import ReferenceBackend
 from graphflow.errors import OptionError
 
@@ -30,11 +32,18 @@ class BackendChoice(str):
 
 
 def choose_backend(wanted: str) -> tuple[Backend, BackendChoice]:
-    """The backend meant by auto, numpy or native.
+    """The backend meant by auto, numpy or native; in paranoid mode where GRAPHFLOW_PARANOID=1 says so.
 
     Raises:
         OptionError: there is no such backend, or it cannot run here.
     """
+    backend, choice = _found_backend(wanted)
+    if os.environ.get("GRAPHFLOW_PARANOID", "0") not in ("", "0"):
+        return ParanoidBackend(backend), BackendChoice(backend.name, f"{choice.reason}; paranoid, and slow")
+    return backend, choice
+
+
+def _found_backend(wanted: str) -> tuple[Backend, BackendChoice]:
     if wanted not in ("auto", "numpy", "native"):
         raise OptionError(f"there is no backend {wanted!r}", needs="'auto', 'numpy' or 'native'")
     has_llvm = importlib.util.find_spec("llvmlite") is not None

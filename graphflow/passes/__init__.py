@@ -41,6 +41,8 @@ PIPELINE: tuple[Pass, ...] = (
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
+# After these an instruction may stand for several of the user's nodes, or a value for none that was computed.
+BLENDING = (fold, fuse, sum_products, batch_products)
 
 
 def run_passes(plan: Plan, passes: Sequence[Pass] = PIPELINE) -> Plan:
@@ -50,4 +52,14 @@ def run_passes(plan: Plan, passes: Sequence[Pass] = PIPELINE) -> Plan:
     return plan
 
 
-__all__ = ["EVALUATION_PIPELINE", "PIPELINE", "PLAIN_PIPELINE", "Pass", "Plan", "plan_of", "run_passes", "verify"]
+__all__ = [
+    "BLENDING",
+    "EVALUATION_PIPELINE",
+    "PIPELINE",
+    "PLAIN_PIPELINE",
+    "Pass",
+    "Plan",
+    "plan_of",
+    "run_passes",
+    "verify",
+]

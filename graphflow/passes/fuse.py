@@ -67,7 +67,9 @@ class _Fusion:
         self._steps: list[tuple[ScalarStep, tuple[tuple[str, int], ...]]] = []
         # Only as many producers are taken in as the limits allow; the others stay values of their own.
         self._taken = self._choose(program, inputs)
-        self._last = self._write(program, [self._source(operand) for operand in inputs])
+        # A producer that is read twice is computed once.
+        known = {operand: self._source(operand) for operand in dict.fromkeys(inputs)}
+        self._write(program, [known[operand] for operand in inputs])
 
     def _choose(self, program: ScalarProgram, inputs: Sequence[int]) -> set[int]:
         taken: set[int] = set()

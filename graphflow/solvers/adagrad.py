@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
-import numpy as np
-
-from graphflow.solvers.gradients import clipped, per_example
+from graphflow.scalars import Scalar
 from graphflow.solvers.options import bound, rate, smallest
-from graphflow.solvers.solver import Solver
-from graphflow.values import Array
+from graphflow.solvers.rules import Coefficients, RuleSolver, clipped, per_example, with_penalties
 
 
 @final
-class AdaGradSolver(Solver):
+class AdaGradSolver(RuleSolver):
     """AdaGrad: s += g²; w -= learn_rate * clip(g) / sqrt(s + eps) + l1_reg * sign(w) + l2_reg * w.
 
     g is the gradient divided by batch_size; s starts at 0 and is built from g before clipping. As in RMSProp, the
@@ -38,30 +35,20 @@ class AdaGradSolver(Solver):
 
     __slots__ = ()
     moments = ("sum_of_squares",)
-    scratch_arrays = 2
     eps = smallest(1e-8)
     l1_reg = rate(0.0)
     l2_reg = rate(0.0)
     clip = bound()
 
-    def update(
-        self, weights: Array, gradients: Array, state: Mapping[str, Array], scratch: Sequence[Array], step: int
-    ) -> None:
-        sum_of_squares = state["sum_of_squares"]
-        change, work = scratch
-        gradient = per_example(gradients, self.batch_size, out=change)
-        np.multiply(gradient, gradient, out=work)
-        np.add(sum_of_squares, work, out=sum_of_squares)
-        np.add(sum_of_squares, self.eps, out=work)
-        np.sqrt(work, out=work)
-        gradient = clipped(gradient, self.clip, out=change)
-        np.multiply(gradient, self.learn_rate, out=change)
-        np.divide(change, work, out=change)
-        if self.l1_reg:
-            np.sign(weights, out=work)
-            np.multiply(work, self.l1_reg, out=work)
-            np.add(change, work, out=change)
-        if self.l2_reg:
-            np.multiply(weights, self.l2_reg, out=work)
-            np.add(change, work, out=change)
-        np.subtract(weights, change, out=weights)
+    def coefficients(self, step: int) -> dict[str, float]:
+        always = {"learn_rate": self.learn_rate, "eps": self.eps}
+        return always | self.in_force("l1_reg", "l2_reg", "batch_size", "clip")
+
+    def rule(
+        self, weights: Scalar, gradients: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        gradient = per_example(gradients, coefficients)
+        sum_of_squares = state["sum_of_squares"] + gradient * gradient
+        root = (sum_of_squares + coefficients["eps"]).sqrt()
+        change = clipped(gradient, coefficients) * coefficients["learn_rate"] / root
+        return weights - with_penalties(change, weights, coefficients), {"sum_of_squares": sum_of_squares}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
-import numpy as np
-
-from graphflow.solvers.gradients import regularised
+from graphflow.scalars import Scalar
 from graphflow.solvers.options import bound, fraction, rate, smallest
-from graphflow.solvers.solver import Solver
-from graphflow.values import Array
+from graphflow.solvers.rules import Coefficients, RuleSolver, regularised
 
 
 @final
-class AdamSolver(Solver):
+class AdamSolver(RuleSolver):
     """Adam: m = beta1 * m + (1 - beta1) * g; v = beta2 * v + (1 - beta2) * g²; w -= learn_rate * m̂ / (sqrt(v̂) + eps).
 
     m̂ = m / (1 - beta1^t) and v̂ = v / (1 - beta2^t), t being the number of steps that the parameter has taken.
@@ -38,7 +35,6 @@ class AdamSolver(Solver):
 
     __slots__ = ()
     moments = ("mean", "mean_square")
-    scratch_arrays = 2
     beta1 = fraction(0.9)
     beta2 = fraction(0.999)
     eps = smallest(1e-8)
@@ -46,47 +42,33 @@ class AdamSolver(Solver):
     l2_reg = rate(0.0)
     clip = bound()
 
-    def update(
-        self, weights: Array, gradients: Array, state: Mapping[str, Array], scratch: Sequence[Array], step: int
-    ) -> None:
-        # The regularised gradient may lie in scratch[0]; it is used up before that becomes the change.
-        gradient = regularised(
-            weights, gradients, scratch,
-            l1_reg=self.l1_reg, l2_reg=self.l2_reg, batch_size=self.batch_size, clip=self.clip,
-        )  # fmt: skip
-        change = adaptive_change(gradient, state, scratch, step, (self.learn_rate, self.beta1, self.beta2, self.eps))
-        np.subtract(weights, change, out=weights)
+    def coefficients(self, step: int) -> dict[str, float]:
+        always = adaptive_coefficients(step, self.learn_rate, self.beta1, self.beta2, self.eps)
+        return always | self.in_force("l1_reg", "l2_reg", "batch_size", "clip")
+
+    def rule(
+        self, weights: Scalar, gradients: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        change, moments = adaptive_change(regularised(weights, gradients, coefficients), state, coefficients)
+        return weights - change, moments
+
+
+def adaptive_coefficients(step: int, learn_rate: float, beta1: float, beta2: float, eps: float) -> dict[str, float]:
+    """The numbers of `adaptive_change`."""
+    # m/c1 / (sqrt(v/c2) + eps) = m / (sqrt(v) + eps*sqrt(c2)) * sqrt(c2)/c1: two operations on each weight fewer.
+    root = math.sqrt(1 - beta2**step)
+    return {
+        "kept_mean": beta1, "taken_mean": 1 - beta1, "kept_square": beta2, "taken_square": 1 - beta2,
+        "eps": eps * root, "rate": learn_rate * root / (1 - beta1**step),
+    }  # fmt: skip
 
 
 def adaptive_change(
-    gradient: Array,
-    state: Mapping[str, Array],
-    scratch: Sequence[Array],
-    step: int,
-    options: tuple[float, float, float, float],
-) -> Array:
-    """Adam's learn_rate * m̂ / (sqrt(v̂) + eps), after taking the gradient into m and v.
-
-    Args:
-        gradient: may be scratch[0], where the result goes.
-        state: m as "mean", v as "mean_square".
-        scratch: two arrays.
-        step: t, from 1.
-        options: learn_rate, beta1, beta2, eps.
-    """
-    learn_rate, beta1, beta2, eps = options
-    mean, mean_square = state["mean"], state["mean_square"]
-    change, work = scratch
-    np.multiply(gradient, 1 - beta1, out=work)
-    np.multiply(mean, beta1, out=mean)
-    np.add(mean, work, out=mean)
-    np.multiply(gradient, gradient, out=work)
-    np.multiply(work, 1 - beta2, out=work)
-    np.multiply(mean_square, beta2, out=mean_square)
-    np.add(mean_square, work, out=mean_square)
-    # m/c1 / (sqrt(v/c2) + eps) = m / (sqrt(v) + eps*sqrt(c2)) * sqrt(c2)/c1: two passes over the arrays fewer.
-    root = math.sqrt(1 - beta2**step)
-    np.sqrt(mean_square, out=work)
-    np.add(work, eps * root, out=work)
-    np.divide(mean, work, out=change)
-    return np.multiply(change, learn_rate * root / (1 - beta1**step), out=change)
+    gradient: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+) -> tuple[Scalar, dict[str, Scalar]]:
+    """Adam's learn_rate * m̂ / (sqrt(v̂) + eps), with the new m and v."""
+    mean = state["mean"] * coefficients["kept_mean"] + gradient * coefficients["taken_mean"]
+    square = gradient * gradient * coefficients["taken_square"]
+    mean_square = state["mean_square"] * coefficients["kept_square"] + square
+    change = mean / (mean_square.sqrt() + coefficients["eps"]) * coefficients["rate"]
+    return change, {"mean": mean, "mean_square": mean_square}

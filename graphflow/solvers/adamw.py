@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
-import numpy as np
-
-from graphflow.solvers.adam import adaptive_change
-from graphflow.solvers.gradients import clipped, per_example
+from graphflow.scalars import Scalar
+from graphflow.solvers.adam import adaptive_change, adaptive_coefficients
 from graphflow.solvers.options import bound, fraction, rate, smallest
-from graphflow.solvers.solver import Solver
-from graphflow.values import Array
+from graphflow.solvers.rules import Coefficients, RuleSolver, clipped, per_example
 
 
 @final
-class AdamWSolver(Solver):
+class AdamWSolver(RuleSolver):
     """AdamW: w *= 1 - learn_rate * weight_decay; then Adam's step: w -= learn_rate * m̂ / (sqrt(v̂) + eps).
 
     m, v and their corrected forms as in AdamSolver, from g, the gradient divided by batch_size, then clipped. The decay
@@ -39,20 +36,20 @@ class AdamWSolver(Solver):
 
     __slots__ = ()
     moments = ("mean", "mean_square")
-    scratch_arrays = 2
     beta1 = fraction(0.9)
     beta2 = fraction(0.999)
     eps = smallest(1e-8)
     weight_decay = rate(0.01)
     clip = bound()
 
-    def update(
-        self, weights: Array, gradients: Array, state: Mapping[str, Array], scratch: Sequence[Array], step: int
-    ) -> None:
-        gradient = per_example(gradients, self.batch_size, out=scratch[0])
-        gradient = clipped(gradient, self.clip, out=scratch[0])
-        change = adaptive_change(gradient, state, scratch, step, (self.learn_rate, self.beta1, self.beta2, self.eps))
+    def coefficients(self, step: int) -> dict[str, float]:
+        always = adaptive_coefficients(step, self.learn_rate, self.beta1, self.beta2, self.eps)
+        return always | {"decay": self.learn_rate * self.weight_decay} | self.in_force("batch_size", "clip")
+
+    def rule(
+        self, weights: Scalar, gradients: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        gradient = clipped(per_example(gradients, coefficients), coefficients)
+        change, moments = adaptive_change(gradient, state, coefficients)
         # Not w * (1 - decay): in float32 that factor keeps only the first digits of the decay.
-        decay = np.multiply(weights, self.learn_rate * self.weight_decay, out=scratch[1])
-        np.add(change, decay, out=change)
-        np.subtract(weights, change, out=weights)
+        return weights - (change + weights * coefficients["decay"]), moments

@@ -1,4 +1,4 @@
-"""What several solvers do to the gradients first: regularise, divide by the batch size, clip, measure."""
+"""What is done to whole arrays of gradients: dividing them by the batch size, measuring their length."""
 
 from __future__ import annotations
 
@@ -17,33 +17,6 @@ SINGLE_THREADED: Final = 8192
 def per_example(gradients: Array, batch_size: int, out: Array) -> Array:
     """g / batch_size, in `out`; g itself where that is 1."""
     return gradients if batch_size == 1 else np.divide(gradients, batch_size, out=out)
-
-
-def clipped(gradients: Array, limit: float | None, out: Array) -> Array:
-    """Each element brought into [-limit, limit], in `out`; g itself where there is no limit."""
-    return gradients if limit is None else np.clip(gradients, -limit, limit, out=out)
-
-
-def regularised(
-    weights: Array,
-    gradients: Array,
-    scratch: Sequence[Array],
-    *,
-    l1_reg: float,
-    l2_reg: float,
-    batch_size: int,
-    clip: float | None,
-) -> Array:
-    """clip((g + l1_reg * sign(w) + l2_reg * w) / batch_size), in scratch[0]; g itself where nothing is asked for."""
-    total, work = scratch
-    if l1_reg:
-        np.sign(weights, out=work)
-        np.multiply(work, l1_reg, out=work)
-        gradients = np.add(gradients, work, out=total)
-    if l2_reg:
-        np.multiply(weights, l2_reg, out=work)
-        gradients = np.add(gradients, work, out=total)
-    return clipped(per_example(gradients, batch_size, out=total), clip, out=total)
 
 
 def length(parts: Sequence[tuple[Array, Array]]) -> float:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
-import numpy as np
-
-from graphflow.solvers.gradients import clipped, per_example
+from graphflow.scalars import Scalar
 from graphflow.solvers.options import bound, fraction, rate, smallest
-from graphflow.solvers.solver import Solver
-from graphflow.values import Array
+from graphflow.solvers.rules import Coefficients, RuleSolver, clipped, per_example, with_penalties
 
 
 @final
-class RMSPropSolver(Solver):
+class RMSPropSolver(RuleSolver):
     """RMSProp: s = rho * s + (1 - rho) * g²; w -= learn_rate * clip(g) / sqrt(s + eps) + l2_reg * w.
 
     g is the gradient divided by batch_size. s starts at 0 and is built from g before clipping, so the first step moves
@@ -46,28 +43,20 @@ class RMSPropSolver(Solver):
 
     __slots__ = ()
     moments = ("mean_square",)
-    scratch_arrays = 2
     rho = fraction(0.999)
     eps = smallest(1e-8)
     l2_reg = rate(0.0)
     clip = bound()
 
-    def update(
-        self, weights: Array, gradients: Array, state: Mapping[str, Array], scratch: Sequence[Array], step: int
-    ) -> None:
-        mean_square = state["mean_square"]
-        change, work = scratch
-        gradient = per_example(gradients, self.batch_size, out=change)
-        np.multiply(gradient, gradient, out=work)
-        np.multiply(work, 1 - self.rho, out=work)
-        np.multiply(mean_square, self.rho, out=mean_square)
-        np.add(mean_square, work, out=mean_square)
-        np.add(mean_square, self.eps, out=work)
-        np.sqrt(work, out=work)
-        gradient = clipped(gradient, self.clip, out=change)
-        np.multiply(gradient, self.learn_rate, out=change)
-        np.divide(change, work, out=change)
-        if self.l2_reg:
-            np.multiply(weights, self.l2_reg, out=work)
-            np.add(change, work, out=change)
-        np.subtract(weights, change, out=weights)
+    def coefficients(self, step: int) -> dict[str, float]:
+        always = {"learn_rate": self.learn_rate, "kept": self.rho, "taken": 1 - self.rho, "eps": self.eps}
+        return always | self.in_force("l2_reg", "batch_size", "clip")
+
+    def rule(
+        self, weights: Scalar, gradients: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        gradient = per_example(gradients, coefficients)
+        mean_square = state["mean_square"] * coefficients["kept"] + gradient * gradient * coefficients["taken"]
+        root = (mean_square + coefficients["eps"]).sqrt()
+        change = clipped(gradient, coefficients) * coefficients["learn_rate"] / root
+        return weights - with_penalties(change, weights, coefficients), {"mean_square": mean_square}

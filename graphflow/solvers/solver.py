@@ -1,4 +1,4 @@
-"""Solver: what all solvers have in common. A step is a few numpy operations over whole blocks of parameters."""
+"""Solver: what all solvers have in common. A step is a few operations over whole blocks of parameters."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Solver(abc.ABC):
             )
         for name, value in options.items():
             if name not in mine:
-                ours = [each for each in Solver.__subclasses__() if each.__module__.startswith(f"{__package__}.")]
+                ours = [each for each in _family(Solver) if each.__module__.startswith(f"{__package__}.")]
                 raise refused(type(self), name, value, ours)
         self._options: dict[str, Any] = {
             name: option.checked(options.get(name, option.default), type(self).__name__)
@@ -139,11 +139,17 @@ class Solver(abc.ABC):
             for piece in self._pieces:
                 piece.scale = scale
             self.prepare(self._pieces)
-            for piece in self._pieces:
-                self.update(piece.weights, piece.scaled_gradients(), piece.state, piece.scratch, piece.step)
+            self._update_pieces(self._pieces)
         for member in self._members:
             member.step += 1
         self._steps += 1
+
+    def _update_pieces(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self._update_piece(piece)
+
+    def _update_piece(self, piece: Piece) -> None:
+        self.update(piece.weights, piece.scaled_gradients(), piece.state, piece.scratch, piece.step)
 
     def _is_as_before(self, nodes: object) -> bool:
         # The graph's version is raised when values move or are unbound, and when gradients become other nodes.
@@ -238,6 +244,17 @@ class Solver(abc.ABC):
         self._memory.load(saved.parameters)
         self._options, self._steps = saved.options, saved.step
         self._forget_pieces()
+
+
+def _family(kind: type) -> list[type]:
+    """The classes derived from one, at any distance, that are not abstract."""
+    found: list[type] = []
+    waiting = [kind]
+    while waiting:
+        derived: list[type] = waiting.pop().__subclasses__()
+        found += [each for each in derived if not inspect.isabstract(each)]
+        waiting += derived
+    return found
 
 
 def gradient_source(node: Node, owner: str) -> Callable[[], Array] | None:

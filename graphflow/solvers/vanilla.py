@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import final
 
-import numpy as np
-
-from graphflow.solvers.gradients import regularised
+from graphflow.scalars import Scalar
 from graphflow.solvers.options import bound, rate
-from graphflow.solvers.solver import Solver
-from graphflow.values import Array
+from graphflow.solvers.rules import Coefficients, RuleSolver, regularised
 
 
 @final
-class VanillaSolver(Solver):
+class VanillaSolver(RuleSolver):
     """Stochastic gradient descent: w -= learn_rate * g.
 
     g is the gradient + l1_reg * sign(w) + l2_reg * w, divided by batch_size, then clipped.
@@ -44,17 +41,15 @@ class VanillaSolver(Solver):
     """
 
     __slots__ = ()
-    scratch_arrays = 2
     l1_reg = rate(0.0)
     l2_reg = rate(0.0)
     clip = bound()
 
-    def update(
-        self, weights: Array, gradients: Array, state: Mapping[str, Array], scratch: Sequence[Array], step: int
-    ) -> None:
-        total = regularised(
-            weights, gradients, scratch,
-            l1_reg=self.l1_reg, l2_reg=self.l2_reg, batch_size=self.batch_size, clip=self.clip,
-        )  # fmt: skip
-        change = np.multiply(total, self.learn_rate, out=scratch[0])
-        np.subtract(weights, change, out=weights)
+    def coefficients(self, step: int) -> dict[str, float]:
+        return {"learn_rate": self.learn_rate} | self.in_force("l1_reg", "l2_reg", "batch_size", "clip")
+
+    def rule(
+        self, weights: Scalar, gradients: Scalar, state: Mapping[str, Scalar], coefficients: Coefficients
+    ) -> tuple[Scalar, dict[str, Scalar]]:
+        change = regularised(weights, gradients, coefficients) * coefficients["learn_rate"]
+        return weights - change, {}

@@ -110,7 +110,7 @@ def _wrt(m: Material, cost: Node) -> tuple[Node, ...]:
         found.append(m.choose(computed))
     if found and m.chance(0.1):
         found.append(found[0])
-    return tuple(found) or tuple(node for node in reached.values() if node.op is None and is_float(node.dtype))
+    return tuple(found) or tuple(node for node in reached.values() if node.op is None) or (cost,)
 
 
 def _reached(cost: Node) -> dict[int, Node]:

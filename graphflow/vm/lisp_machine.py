@@ -70,6 +70,7 @@ class LispMachine:
         self.runs += 1
         values: dict[int, Array] = {}
         used = {operand.id for node in self._nodes for operand in node.inputs}
+        used |= {source.id for _, source in self._graph.assignments.values()}
         for node in self._nodes:
             # An input that nothing reads may be without a value: the target of a `set_`, for instance.
             if not node.is_input or node.is_bound or node.id in used:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, final
+from typing import Protocol, Self, final
 
 import numpy as np
 
@@ -16,8 +15,7 @@ from graphflow.binding import unsafe_let_all
 from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
 from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
-from graphflow.passes import EVALUATION_PIPELINE, PIPELINE
-from graphflow.passes.fold import fold
+from graphflow.passes import BLENDING, EVALUATION_PIPELINE, PIPELINE
 from graphflow.storage import store
 from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
@@ -26,14 +24,25 @@ from graphflow.vm.compiling import Keep, compile_request, request_of
 from graphflow.vm.holding import RunValues
 from graphflow.vm.watching import Logger, Watcher
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 class Steps(Protocol):
     """What `run_over` needs of a solver."""
 
     def step(self, nodes: Sequence[Node]) -> object: ...
+
+
+@final
+class _Release:
+    """Releases a lock at the end of a `with` block."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        """The lock is held already."""
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
 
 @final
@@ -99,8 +108,8 @@ class TapeMachine:
         self._backend, self.backend = choose_backend(backend)
         passes = EVALUATION_PIPELINE if eval_mode else PIPELINE
         if watch_nan or watch_inf:
-            # What is made of constants alone is looked at, too.
-            passes = tuple(each for each in passes if each is not fold)
+            # The first bad number must be seen where it arises, in a node of its own.
+            passes = tuple(each for each in passes if each not in BLENDING)
         request = request_of(graph, outputs, "all" if trace else keep, passes=passes)
         self._graph = request.graph
         self._watcher = Watcher(
@@ -161,6 +170,7 @@ class TapeMachine:
         """
         with self._entered():
             self._refresh()
+            self._require_bound()
         cost = self._graph.cost
         table = np.asarray(positions)
         if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":
@@ -235,18 +245,15 @@ class TapeMachine:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def _entered(self) -> Iterator[None]:
+    def _entered(self) -> _Release:
+        """The right to run: `with self._entered():`. Refused here, so that the message shows the user's line."""
         if self._is_closed:
             raise MachineError("the machine is closed", needs="an open machine", hint="make a new TapeMachine")
         if not self._lock.acquire(blocking=False):
             raise MachineError(
                 "the machine is already running", needs="one run at a time", hint="a machine for each thread"
             )
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return _Release(self._lock)
 
     def _prepare(self) -> None:
         """Compile, and bind the program to the graph's storage as both are now."""
@@ -273,16 +280,7 @@ class TapeMachine:
     def _begin(self) -> None:
         """Look at what has changed since the last run, and make the nodes read from this machine."""
         self._refresh()
-        if self._unbound:
-            self._unbound = [node for node in self._unbound if not node.is_bound]
-            if self._unbound:
-                node = self._unbound[0]
-                raise UnboundError(
-                    f"{node} has no value",
-                    needs="a value before the run",
-                    hint=f"gf.let({node.label}, ...)",
-                    where=node.origin,
-                )
+        self._require_bound()
         self._position = 0
         self.runs += 1
         self._values.done = 0
@@ -294,6 +292,19 @@ class TapeMachine:
         if self._watcher.is_active:
             self._watcher.inputs(self.program.inputs)
             self._show(-1)
+
+    def _require_bound(self) -> None:
+        """Refuse to run where an input has no value."""
+        if self._unbound:
+            self._unbound = [node for node in self._unbound if not node.is_bound]
+            if self._unbound:
+                node = self._unbound[0]
+                raise UnboundError(
+                    f"{node} has no value",
+                    needs="a value before the run",
+                    hint=f"gf.let({node.label}, ...)",
+                    where=node.origin,
+                )
 
     def _run_fast(self) -> None:
         try:

@@ -121,22 +121,28 @@ def bind(g, cell: str) -> None:
     weights = by_hand.first_weights(cell)
     for number, gate in enumerate(GATES[cell]):
         rows = slice(number * HIDDEN, (number + 1) * HIDDEN)
-        gf.let(g.by_name(f"{cell}.{gate}.wx"), weights["gates"][rows, :EMBEDDING])
-        gf.let(g.by_name(f"{cell}.{gate}.wh"), weights["gates"][rows, EMBEDDING:])
-        gf.let(g.by_name(f"{cell}.{gate}.b"), weights["bias"][rows])
-    gf.let(g.by_name("embedding"), weights["embedding"])
-    gf.let(g.by_name("decoder.w"), weights["decoder"])
+        gf.let(named(g, f"{cell}.{gate}.wx"), weights["gates"][rows, :EMBEDDING])
+        gf.let(named(g, f"{cell}.{gate}.wh"), weights["gates"][rows, EMBEDDING:])
+        gf.let(named(g, f"{cell}.{gate}.b"), weights["bias"][rows])
+    gf.let(named(g, "embedding"), weights["embedding"])
+    gf.let(named(g, "decoder.w"), weights["decoder"])
 
 
 def gathered(g, cell: str) -> Arrays:
     """The gradients, stacked as the peers have them."""
-    gates = [[g.by_name(f"{cell}.{gate}.{part}").grad for part in ("wx", "wh", "b")] for gate in GATES[cell]]
+    gates = [[named(g, f"{cell}.{gate}.{part}").grad for part in ("wx", "wh", "b")] for gate in GATES[cell]]
     return {
         "gates": np.vstack([np.hstack([wx, wh]) for wx, wh, _ in gates]),
         "bias": np.concatenate([b for _, _, b in gates]),
-        "embedding": g.by_name("embedding").grad,
-        "decoder": g.by_name("decoder.w").grad,
+        "embedding": named(g, "embedding").grad,
+        "decoder": named(g, "decoder.w").grad,
     }
+
+
+def named(g, name: str):
+    """The one node of a name."""
+    (node,) = g.by_name(name)
+    return node
 
 
 # --- jax --------------------------------------------------------------------------------------------------------------
@@ -201,51 +207,35 @@ def jax(workload: str, ids: Array | None, *, is_epoch: bool, unroll: int = 1) ->
 
 
 def torch(workload: str, ids: Array | None, *, is_compiled: bool = False) -> Contender:
-    """Gates stacked on [x; h]; few large tensors, so that the update is a handful of _foreach calls."""
+    """Gates stacked on [x; h], gradients of weights batched over time, the update in a handful of _foreach calls."""
     import torch
 
-    from tests.bench.book_torch import CELLS, cost_of, forward, rmsprop
+    from tests.bench.book_torch import forward, loss_and_gradients, rmsprop
 
     cell, rows = CELL_OF[workload], torch.as_tensor(by_hand.sentences(ids))
-    weights = {
-        name: torch.tensor(array, requires_grad=workload != "W1f")
-        for name, array in by_hand.first_weights(cell).items()
-    }
+    weights = {name: torch.tensor(array) for name, array in by_hand.first_weights(cell).items()}
     leaves = list(weights.values())
     mean_square = [torch.zeros_like(each) for each in leaves]
-    step = CELLS[cell]
-
-    def evaluate(row):
-        return torch.autograd.grad(cost := cost_of(step, weights, row), leaves), cost
-
-    def compute(row):
-        return forward(step, weights, row[0])
-
-    if is_compiled:
-        # The loss is compiled, which compiles its gradient too; sentences differ in values only.
-        compiled = torch.compile(lambda row: cost_of(step, weights, row), dynamic=False)
-        compute = torch.compile(compute, dynamic=False)
-
-        def evaluate(row):
-            return torch.autograd.grad(cost := compiled(row), leaves), cost
-
-    update = torch.compile(rmsprop) if is_compiled else rmsprop
+    # Sentences differ in values only, so one compilation does for all.
+    wrap = partial(torch.compile, dynamic=False) if is_compiled else lambda function: function
+    compute = wrap(lambda row: forward(cell, weights, row[0]))
+    evaluate = partial(loss_and_gradients, cell, weights, wrap=wrap)
+    update = wrap(rmsprop)
 
     def run() -> int:
         for row in rows:
             if workload == "W1f":
                 compute(row)
             else:
-                gradients, _ = evaluate(row)
-                update(leaves, mean_square, gradients)
+                _, gradients = evaluate(row)
+                update(leaves, mean_square, [gradients[name] for name in weights])
         return ROWS
 
     def answer() -> Arrays:
         if workload == "W1f":
             return {"probabilities": compute(rows[0]).numpy()}
-        gradients, cost = evaluate(rows[0])
-        named = {name: each.numpy() for name, each in zip(weights, gradients, strict=True)}
-        return {"cost": cost.detach().numpy(), **named}
+        cost, gradients = evaluate(rows[0])
+        return {"cost": cost.numpy(), **{name: each.numpy() for name, each in gradients.items()}}
 
     return Contender(answer, run)
 

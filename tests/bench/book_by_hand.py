@@ -30,7 +30,7 @@ def first_weights(cell: str) -> Arrays:
 
 
 def sentences(ids: Array | None) -> Array:
-    """[ROWS, 1 + STEPS] int64: the first symbol and the targets. Without a text random ones: times do not depend on it."""
+    """[ROWS, 1 + STEPS] int64: the first symbol and the targets; random without a text, times do not depend on it."""
     if ids is None:
         return np.random.default_rng(0).integers(0, SYMBOLS, (ROWS, STEPS + 1))
     return np.resize(ids % SYMBOLS, (ROWS, STEPS + 1)).astype(np.int64)

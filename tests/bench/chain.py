@@ -1,11 +1,12 @@
 """W5: a chain of N dependent elementwise ops on 16 numbers: what a node costs as the graph grows.
 
-    python tests/bench/chain.py
+python tests/bench/chain.py
 """
 
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,7 +39,7 @@ def measure(length: int) -> str:
     printed = time.perf_counter()
     str(g), str(machine.program)
     printed = time.perf_counter() - printed
-    build, grad, compiled = (after - before for before, after in zip(marks, marks[1:4], strict=False))
+    build, grad, compiled = (after - before for before, after in pairwise(marks[:4]))
     cells = [each / len(g) * 1e6 for each in (build, grad, compiled, run, printed)]
     return f"{length:>8} {len(g):>8} " + " ".join(f"{cell:>9.2f}" for cell in cells)
 

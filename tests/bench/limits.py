@@ -17,16 +17,14 @@ from tests.bench.contender import Work
 KILOBYTE = 1024
 SIZES = {"L1": 16 * KILOBYTE, "L2": 256 * KILOBYTE, "beyond": 16 * KILOBYTE * KILOBYTE}
 STREAMS, CHAINS = 8, 12
-ROUNDS_OF_PRODUCTS = 100_000
+ROUNDS_OF_PRODUCTS = 20_000
 
 
-def kernels(lanes: int) -> str:
-    """LLVM IR of `read(data, bytes, times)`, which adds up all numbers, and of `multiply(times, out)`."""
+def reader(lanes: int) -> str:
+    """LLVM IR of `read(data, bytes, times, out)`, which adds up all numbers."""
     vector, width = f"<{lanes} x float>", 4 * lanes
     step = STREAMS * width
-    phis = "\n".join(
-        f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %a{k}, %inner ]" for k in range(STREAMS)
-    )
+    phis = "\n".join(f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %a{k}, %inner ]" for k in range(STREAMS))
     loads = "\n".join(
         f"  %i{k} = add i64 %at, {k * width}\n  %p{k} = getelementptr i8, ptr %data, i64 %i{k}\n"
         f"  %v{k} = load {vector}, ptr %p{k}, align 64\n  %a{k} = fadd {vector} %s{k}, %v{k}"
@@ -35,7 +33,7 @@ def kernels(lanes: int) -> str:
     totals = "\n".join(
         f"  %t{k} = fadd {vector} {'zeroinitializer' if k == 0 else f'%t{k - 1}'}, %a{k}" for k in range(STREAMS)
     )
-    read = f"""
+    return f"""
 define void @read(ptr %data, i64 %bytes, i64 %times, ptr %out) {{
 entry:
   br label %inner
@@ -57,18 +55,21 @@ end:
   ret void
 }}
 """
-    chains = "\n".join(
-        f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %a{k}, %inner ]" for k in range(CHAINS)
-    )
+
+
+def multiplier(lanes: int) -> str:
+    """LLVM IR of `multiply(times, out)`: chains of multiply-adds that do not wait for one another."""
+    vector, width, fma = f"<{lanes} x float>", 4 * lanes, f"@llvm.fma.v{lanes}f32"
+    chains = "\n".join(f"  %s{k} = phi {vector} [ zeroinitializer, %entry ], [ %a{k}, %inner ]" for k in range(CHAINS))
     products = "\n".join(
-        f"  %a{k} = call {vector} @llvm.fma({vector} %s{k}, {vector} %x, {vector} %x)" for k in range(CHAINS)
+        f"  %a{k} = call {vector} {fma}({vector} %s{k}, {vector} %x, {vector} %x)" for k in range(CHAINS)
     )
     stores = "\n".join(
         f"  %o{k} = getelementptr i8, ptr %out, i64 {k * width}\n  store {vector} %a{k}, ptr %o{k}, align 64"
         for k in range(CHAINS)
     )
-    multiply = f"""
-declare {vector} @llvm.fma({vector}, {vector}, {vector})
+    return f"""
+declare {vector} {fma}({vector}, {vector}, {vector})
 define void @multiply(i64 %times, ptr %out) {{
 entry:
   %x = load {vector}, ptr %out, align 64
@@ -85,8 +86,6 @@ end:
   ret void
 }}
 """
-    suffix = f"llvm.fma.v{lanes}f32"
-    return (read + multiply).replace("llvm.fma", suffix)
 
 
 def speeds() -> dict[str, float]:
@@ -102,7 +101,7 @@ def speeds() -> dict[str, float]:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=llvm.get_host_cpu_name(), features=features.flatten(), opt=2
     )
-    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(kernels(lanes)), machine)
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(reader(lanes) + multiplier(lanes)), machine)
     engine.finalize_object()
     number, pointer = ctypes.c_int64, ctypes.c_void_p
     read = ctypes.CFUNCTYPE(None, pointer, number, number, pointer)(engine.get_function_address("read"))
@@ -111,7 +110,7 @@ def speeds() -> dict[str, float]:
     out = aligned(CHAINS * 64)
     found = {}
     for name, size in SIZES.items():
-        times = max(2, 64 * KILOBYTE * KILOBYTE // size)
+        times = max(2, 8 * KILOBYTE * KILOBYTE // size)
         seconds = best_of(lambda size=size, times=times: read(memory.ctypes.data, size, times, out.ctypes.data))
         found[name] = size * times / seconds / 1e9
     out[:] = 0.5
@@ -143,7 +142,7 @@ def aligned(size: int) -> np.ndarray:
     return block[begin : begin + size // 4]
 
 
-def best_of(call: Callable[[], object], tries: int = 15) -> float:
+def best_of(call: Callable[[], object], tries: int = 40) -> float:
     """Seconds of the quickest of some calls."""
     found = []
     for _ in range(tries):

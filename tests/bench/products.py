@@ -1,6 +1,6 @@
 """Products of matrices: GF/s of the native kernels beside numpy's BLAS and the processor's peak, one thread.
 
-    OPENBLAS_NUM_THREADS=1 python tests/bench/products.py [float32|float64] [64|32|16]
+Run by `python -m tests.bench.products [float32|float64] [64|32|16] [nn|nt|tn|tt|gemv]`.
 """
 
 from __future__ import annotations
@@ -8,17 +8,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 
+# The number of BLAS threads must stand before numpy is loaded.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import numpy as np  # noqa: E402 - the number of BLAS threads must stand before numpy is loaded
+import numpy as np
 
-from graphflow.backends.llvm.host import DRIVE, DRIVER, MachineCode  # noqa: E402 - behind the path
-from graphflow.backends.llvm.writer import Value, Writer  # noqa: E402
-from graphflow.loops import Contract  # noqa: E402
-from tests.backends.llvm.product_kernels import Case, Kernels, host_with  # noqa: E402
+from graphflow.backends.llvm.host import DRIVE, DRIVER, MachineCode
+from graphflow.backends.llvm.writer import Writer
+from graphflow.loops import Contract
+from tests.backends.llvm.product_kernels import Case, Kernels, host_with
 
 ROUNDS = 25
 # How both factors lie: "n" as the product reads them, "t" transposed. "gemv n" is a matrix times a vector.
@@ -83,39 +82,41 @@ def clocked(call) -> float:
     return time.perf_counter() - start
 
 
+def row(kernels: Kernels, number: int, shape: tuple[str, int, int, int], top: float) -> str:
+    """A row of the table: kernel and BLAS by turns, the best round of each."""
+    kind, rows, columns, summed = shape
+    case, work = kernels.cases[number], 2 * rows * columns * summed
+    times = max(1, int(2e6 / work))
+    table = kernels.table(number, times)
+    mine, other = [], []
+    for _ in range(ROUNDS):
+        mine.append(clocked(lambda: kernels.drive(table)) / times)
+        other.append(clocked(lambda: [np.dot(case.left, case.right, out=case.output) for _ in range(times)]) / times)
+    best, blas = min(mine), min(other)
+    rate, bandwidth = work / best / 1e9, sum(array.nbytes for array in case[1:]) / best / 1e9
+    return (
+        f"{kind:6} {f'{rows} x {columns} x {summed}':>24} {best * 1e6:>9.2f} {rate:>6.1f} {rate / top:>8.0%} "
+        f"{bandwidth:>6.0f} {blas * 1e6:>9.2f} {blas / best:>5.2f}"
+    )
+
+
 def main() -> None:
-    dtype = next((word for word in sys.argv[1:] if word.startswith("float")), "float32")
-    width = next((int(word) for word in sys.argv[1:] if word.isdigit()), 0)
-    host = host_with(width) if width else next(host for host in map(host_with, (64, 32, 16)) if host is not None)
-    wanted = [word for word in sys.argv[1:] if word in ("nn", "nt", "tn", "tt", "gemv")]
-    shapes = [shape for shape in SHAPES if not wanted or shape[0].split()[0] in wanted]
-    cases = [case_of(*shape, dtype) for shape in shapes]
+    words = sys.argv[1:]
+    dtype = next((word for word in words if word.startswith("float")), "float32")
+    widths = [int(word) for word in words if word.isdigit()] or [64, 32, 16]
+    host = next(host for host in map(host_with, widths) if host is not None)
+    kinds = [word for word in words if word in ("nn", "nt", "tn", "tt", "gemv")]
+    shapes = [shape for shape in SHAPES if not kinds or shape[0].split()[0] in kinds]
     start = time.perf_counter()
-    kernels = Kernels(cases, host)
+    kernels = Kernels([case_of(*shape, dtype) for shape in shapes], host)
     compiled = time.perf_counter() - start
     top = peak(host, dtype)
-    print(f"{dtype}, vectors of {host.vector_bytes} bytes; peak {top:.1f} GF/s; compiled in {compiled:.2f} s")
-    print(f"{'':8} {'rows x columns x summed':>24} {'us':>9} {'GF/s':>7} {'of peak':>8} {'GB/s':>6} {'BLAS us':>9} {'gain':>6}")
-    for number, (shape, case) in enumerate(zip(shapes, cases, strict=True)):
-        kind, rows, columns, summed = shape
-        work = 2 * rows * columns * summed
-        times = max(1, int(2e6 / work))
-        sizes = f"{rows} x {columns} x {summed}"
-        call = lambda case=case: np.dot(case.left, case.right, out=case.output)  # noqa: E731
-        if not kernels.written[number]:
-            print(f"{kind:8} {sizes:>24}   numpy")
-            continue
-        table = kernels.table(number, times)
-        mine, other = [], []
-        for _ in range(ROUNDS):
-            mine.append(clocked(lambda table=table: kernels.drive(table)) / times)
-            other.append(clocked(lambda: [call() for _ in range(times)]) / times)  # noqa: B023 - called at once
-        best, blas = min(mine), min(other)
-        bytes_read = (case.left.size + case.right.size + case.output.size) * case.left.itemsize
-        print(
-            f"{kind:8} {sizes:>24} {best * 1e6:>9.2f} {work / best / 1e9:>7.1f} {work / best / 1e9 / top:>8.0%} "
-            f"{bytes_read / best / 1e9:>6.0f} {blas * 1e6:>9.2f} {blas / best:>6.2f}"
-        )
+    print(f"{dtype}, vectors of {host.vector_bytes} bytes, peak {top:.1f} GF/s, compiled in {compiled:.2f} s")
+    print(
+        f"{'':6} {'rows x columns x summed':>24} {'us':>9} {'GF/s':>6} {'of peak':>8} {'GB/s':>6} {'BLAS us':>9}  gain"
+    )
+    for number, shape in enumerate(shapes):
+        print(row(kernels, number, shape, top))
 
 
 if __name__ == "__main__":

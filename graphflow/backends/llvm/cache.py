@@ -14,6 +14,7 @@ import secrets
 import stat
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 # Counts up when records or kernels change their meaning under the same text.
@@ -38,17 +39,20 @@ def key_of(*parts: str) -> str:
     return digest.hexdigest()
 
 
-def cache_folder() -> str | None:
+def cache_folder() -> Path | None:
     """Where objects are kept; None where the cache is switched off or impossible."""
     wanted = os.environ.get("GRAPHFLOW_CACHE", "")
     if wanted == "0" or not IS_POSSIBLE:
         return None
     if wanted:
-        return os.path.abspath(wanted)
-    above = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(above):
-        above = os.path.join(os.path.expanduser("~"), ".cache")
-    return os.path.join(above, "graphflow") if os.path.isabs(above) else None
+        return Path(wanted).absolute()
+    above = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if above.is_absolute():
+        return above / "graphflow"
+    try:
+        return Path.home().absolute() / ".cache" / "graphflow"
+    except RuntimeError:  # a user without a home
+        return None
 
 
 def load_object(key: str) -> bytes | None:
@@ -74,7 +78,7 @@ def store_object(key: str, content: bytes) -> None:
     if folder is None or len(content) > LARGEST_OBJECT:
         return
     with suppress(OSError):
-        os.makedirs(folder, 0o700, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)
         directory = _open_folder(folder)
         try:
             _write(directory, key + SUFFIX, _checksum(key, content) + content)
@@ -89,7 +93,7 @@ def _checksum(key: str, content: bytes) -> bytes:
     return hashlib.sha256(key.encode() + content).digest()
 
 
-def _open_folder(folder: str) -> int:
+def _open_folder(folder: Path) -> int:
     """A descriptor of the folder.
 
     Raises:
@@ -99,7 +103,7 @@ def _open_folder(folder: str) -> int:
     status = os.fstat(directory)
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
         os.close(directory)
-        raise PermissionError(folder)
+        raise PermissionError(str(folder))
     return directory
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import llvmlite.binding as llvm
 
@@ -54,12 +54,12 @@ def generate(text: str, host: Host) -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _target_machine(host: Host) -> Any:
+def _target_machine(host: Host) -> llvm.TargetMachine:
     """A code generator; llvmlite lets one thread at a time into it."""
     return _new_target_machine(host)
 
 
-def _new_target_machine(host: Host) -> Any:
+def _new_target_machine(host: Host) -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()

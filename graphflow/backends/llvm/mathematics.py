@@ -196,11 +196,13 @@ def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
     return w.convert("bitcast", w.binary("shl", biased, shift), like.element)
 
 
-def _times_two_to_the(w: Writer, x: Value, double_biased: Value) -> Value:
-    """x 2^n, also where 2^n alone is out of range: two factors, and only the last product is rounded."""
-    half = w.binary("lshr", double_biased, w.constant(1, double_biased))
-    x = w.mul(x, _power_of_two(w, half, x))
-    return w.mul(x, _power_of_two(w, w.sub(double_biased, half), x))
+def _two_factors(w: Writer, twice_biased: Value, like: Value) -> tuple[Value, Value]:
+    """Two powers of two whose product is 2^n, also where 2^n is out of range, from n + 2 bias.
+
+    Of x times the one times the other, only the last product is rounded.
+    """
+    half = w.binary("lshr", twice_biased, w.constant(1, twice_biased))
+    return _power_of_two(w, half, like), _power_of_two(w, w.sub(twice_biased, half), like)
 
 
 def exp(w: Writer, x: Value) -> Value:
@@ -208,7 +210,8 @@ def exp(w: Writer, x: Value) -> Value:
     form = _format(x)
     x = _at_least(w, _at_most(w, x, form.largest), form.smallest)
     exponent, r = _reduce(w, x, 2 * form.bias)
-    return _times_two_to_the(w, w.add(_expm1_of_rest(w, r), w.constant(1.0, x)), exponent)
+    first, second = _two_factors(w, exponent, x)
+    return w.mul(w.mul(w.add(_expm1_of_rest(w, r), w.constant(1.0, x)), first), second)
 
 
 def expm1(w: Writer, x: Value) -> Value:
@@ -244,14 +247,19 @@ def tanh(w: Writer, x: Value) -> Value:
 
 
 def sigmoid(w: Writer, x: Value) -> Value:
-    """t / (t + 1 - v) with t = 2^n (1 + v), x = n ln2 + r and v = tanh(r / 2), as exp(r) = (1 + v) / (1 - v)."""
+    """2^n (1 + v) / (1 - v + 2^n (1 + v)) with x = n ln2 + r and v the tanh of r / 2.
+
+    The division comes before the scaling, so that a subnormal result is rounded only once.
+    """
     form = _format(x)
     one = w.constant(1.0, x)
     x = _at_least(w, _at_most(w, x, 2 * form.one), form.smallest)
     exponent, r = _reduce(w, x, 2 * form.bias)
+    first, second = _two_factors(w, exponent, x)
     v = _tanh_of_half(w, r)
-    t = _times_two_to_the(w, w.add(one, v), exponent)
-    return w.div(t, w.add(w.sub(one, v), t))
+    above = w.add(one, v)
+    below = w.fma(above, w.mul(first, second), w.sub(one, v))
+    return w.mul(w.mul(w.div(above, below), first), second)
 
 
 def _log_of_parts(w: Writer, f: Value, exponent: Value) -> Value:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from graphflow.backends.llvm.nest import collapse
+from graphflow.backends.llvm.shuffles import lane_sums
 from graphflow.backends.llvm.writer import BITS, ELEMENTS, Value, Writer
 from graphflow.loops import Contract
 from graphflow.tape.program import Operand
@@ -31,59 +31,76 @@ class Product(NamedTuple):
     output: tuple[int, int]
     element: str
 
-    def turned(self) -> Product:
-        """The same numbers as a product of the transposed factors in the other order."""
-        return Product(
-            self.columns, self.rows, self.summed, self.right[::-1], self.left[::-1], self.output[::-1], self.element
-        )
 
-
-class OuterAxis(NamedTuple):
-    """An axis along which whole products follow each other: size, and strides of left, right and output."""
+class Axis(NamedTuple):
+    """A size, and the strides of left, right and output."""
 
     size: int
     strides: tuple[int, ...]
 
+    def turned(self) -> Axis:
+        """The axis with left and right exchanged."""
+        left, right, output = self.strides
+        return Axis(self.size, (right, left, output))
 
-def product_of(
-    loop: Contract, inputs: Sequence[Operand], output: Operand
-) -> tuple[Product, list[OuterAxis]] | None:
-    """The contraction as products of matrices under outer axes, or None where strides or dtypes do not allow it."""
+
+class Form(NamedTuple):
+    """A contraction as products of matrices.
+
+    Attributes:
+        product: one of them.
+        outer: the axes along which they follow each other.
+        order: which word of the record is its left factor, its right one, and the output.
+    """
+
+    product: Product
+    outer: list[Axis]
+    order: tuple[int, int, int]
+
+
+def product_of(loop: Contract, inputs: Sequence[Operand], output: Operand) -> Form | None:
+    """The contraction as products of matrices, or None where its labels, strides or dtype do not allow it."""
     element = ELEMENTS[output.type.dtype]
     if element not in ("float", "double"):
         return None
     labels = (loop.left, loop.right, loop.out)
     operands = (*inputs, output)
     sizes = _sizes(labels, operands)
-    if 0 in sizes.values() or any(label not in loop.right for label in loop.left if label not in loop.out):
+    alone = set(loop.left).symmetric_difference(loop.right) - set(loop.out)
+    if 0 in sizes.values() or alone:
         return None
     walks = {label: tuple(_stride(*each, label) for each in zip(labels, operands, strict=True)) for label in sizes}
     groups: dict[str, list[int]] = {"rows": [], "columns": [], "summed": [], "batch": []}
     for label in dict.fromkeys((*loop.out, *loop.left)):
         groups[_role(loop, walks[label], label)].append(label)
-    outer: list[OuterAxis] = []
-    inner: list[OuterAxis] = []
+    outer: list[Axis] = []
+    inner: dict[str, Axis] = {}
     for role, group in groups.items():
         shape = tuple(sizes[label] for label in group)
         joined, strides = collapse(shape, [tuple(walks[label][side] for label in group) for side in range(3)])
-        axes = [OuterAxis(size, tuple(each[number] for each in strides)) for number, size in enumerate(joined)]
+        axes = [Axis(size, tuple(each[place] for each in strides)) for place, size in enumerate(joined)]
         if role == "summed" and len(axes) > 1:
             return None
         if role != "batch":
-            inner.append(axes.pop() if axes else OuterAxis(1, (0, 0, 0)))
+            inner[role] = axes.pop() if axes else Axis(1, (0, 0, 0))
         outer += axes
-    return _with_contiguous_columns(*inner, element=element), outer
+    return _with_contiguous_columns(inner["rows"], inner["columns"], inner["summed"], outer, element)
 
 
-def _with_contiguous_columns(rows: OuterAxis, columns: OuterAxis, summed: OuterAxis, element: str) -> Product:
-    """The product with its columns next to each other in memory, if any side of it lies so."""
+def _with_contiguous_columns(rows: Axis, columns: Axis, summed: Axis, outer: list[Axis], element: str) -> Form | None:
+    """The product, or the transposed one where that has its columns side by side or makes a column vector a row."""
+    order = (0, 1, 2)
+    if rows.size > 1 and rows.strides[2] == 1 and (columns.size == 1 or columns.strides[2] != 1):
+        order = (1, 0, 2)
+        rows, columns, summed, *outer = [axis.turned() for axis in (columns, rows, summed, *outer)]
+    if columns.size > 1 and columns.strides[2] != 1:
+        return None
     product = Product(
         rows.size, columns.size, summed.size,
         (rows.strides[0], summed.strides[0]), (summed.strides[1], columns.strides[1]),
         (rows.strides[2], columns.strides[2]), element,
     )  # fmt: skip
-    has_better_rows = product.columns == 1 or product.output[1] != 1
-    return product.turned() if has_better_rows and product.rows > 1 and product.output[0] == 1 else product
+    return Form(product, outer, order)
 
 
 def _sizes(labels: Sequence[tuple[int, ...]], operands: Sequence[Operand]) -> dict[int, int]:
@@ -118,7 +135,7 @@ def lanes_of(writer: Writer, element: str) -> int:
 
 def narrow_lanes(writer: Writer, element: str, count: int) -> int:
     """Lanes of the narrowest vector that holds some elements: 16 bytes at least, a whole vector at most."""
-    return min(lanes_of(writer, element), max(128 // BITS[element], 2 ** math.ceil(math.log2(count))))
+    return min(lanes_of(writer, element), max(128 // BITS[element], 1 << (count - 1).bit_length()))
 
 
 def at(writer: Writer, pointer: Value, index: Value, stride: int, element: str) -> Value:
@@ -153,3 +170,55 @@ def strips(writer: Writer, total: int, width: int, body: Callable[[Value, int], 
         body(number(0), width)
     if whole < total:
         body(number(whole), total - whole)
+
+
+class Segment(NamedTuple):
+    """Some consecutive elements as one vector: where it starts, its lanes, how many of them are in use."""
+
+    start: int
+    lanes: int
+    used: int
+    element: str
+
+    def load(self, writer: Writer, pointer: Value) -> Value:
+        """The elements; lanes that are not in use are zero."""
+        return writer.load(fixed(writer, pointer, self.start, self.element), self.element, self.lanes, self._mask)
+
+    def store(self, writer: Writer, x: Value, pointer: Value) -> None:
+        """Write the lanes in use."""
+        writer.store(x, fixed(writer, pointer, self.start, self.element), self._mask)
+
+    def zero(self, writer: Writer) -> Value:
+        return writer.constant(0.0, Value("", self.element, self.lanes))
+
+    @property
+    def _mask(self) -> int | None:
+        return None if self.used == self.lanes else self.used
+
+
+def segments(writer: Writer, element: str, count: int, *, is_narrow: bool = True) -> list[Segment]:
+    """Consecutive elements as whole vectors and one for the rest, as narrow as it can be if that is wanted."""
+    whole = lanes_of(writer, element)
+    found = []
+    for start in range(0, count, whole):
+        used = min(whole, count - start)
+        found.append(Segment(start, narrow_lanes(writer, element, used) if is_narrow else whole, used, element))
+    return found
+
+
+def total_of(writer: Writer, parts: Sequence[Value]) -> Value:
+    """The sum of some vectors, by pairs."""
+    while len(parts) > 1:
+        pairs = [writer.add(first, second) for first, second in zip(parts[::2], parts[1::2], strict=False)]
+        parts = pairs + list(parts[len(pairs) * 2 :])
+    return parts[0]
+
+
+def store_lane_sums(writer: Writer, vectors: Sequence[Value], pointer: Value) -> None:
+    """Write the sum of each vector's lanes, side by side; at most as many vectors as one has lanes."""
+    count = len(vectors)
+    filled = [*vectors, *[vectors[-1]] * ((1 << (count - 1).bit_length()) - count)]
+    sums = lane_sums(writer, filled)
+    if len(filled) == 1:
+        sums = writer.value(f"extractelement {sums}, i64 0", sums.element)
+    writer.store(sums, pointer, None if count == len(filled) else count)

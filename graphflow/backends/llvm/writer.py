@@ -58,13 +58,15 @@ class Writer:
         self.vector_bytes = vector_bytes
         self.record = Value("%record", "ptr")
         self.declarations: set[str] = set()
-        self._lines: list[str] = ["entry:"]
+        # Room on the stack is taken once, on entry, and not again in every round of a loop.
+        self._stack: list[str] = []
+        self._lines: list[str] = []
         self._block = "entry"
         self._count = 0
 
     def text(self) -> str:
         """The whole function."""
-        body = "\n".join(self._lines)
+        body = "\n".join(["entry:", *self._stack, *self._lines])
         return f"define void @{self.name}(ptr %record) {{\n{body}\n  ret void\n}}\n"
 
     # --- values -------------------------------------------------------------------------------------------------------
@@ -198,8 +200,7 @@ class Writer:
         """Room for some elements, for the duration of the call."""
         self._count += 1
         name = f"%v{self._count}"
-        # In the entry block, so that a loop does not take it again in every round.
-        self._lines.insert(1, f"  {name} = alloca {element}, i64 {count}, align 64")
+        self._stack.append(f"  {name} = alloca {element}, i64 {count}, align 64")
         return Value(name, "ptr")
 
     def alarm_unless(self, condition: Value) -> None:

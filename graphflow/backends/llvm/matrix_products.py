@@ -1,0 +1,266 @@
+"""Kernels for a matrix times a matrix: tiles of results in registers, over panels of the right factor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from graphflow.backends.llvm.packing import pack_panel
+from graphflow.backends.llvm.product_form import (
+    Product,
+    Segment,
+    at,
+    fixed,
+    lanes_of,
+    number,
+    segments,
+    store_lane_sums,
+    strips,
+)
+from graphflow.backends.llvm.shuffles import shuffled
+from graphflow.backends.llvm.writer import BITS, Value, Writer
+
+# Rows of a packed panel at a time: it stays close to the processor, and its room on the stack is bounded.
+PANEL_DEPTH = 128
+# Rows of a tile at most: they may all lie a power of two apart, where the first cache keeps eight.
+TILE_ROWS = 8
+
+
+def write_matrix_product(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+    """The kernel for a product whose output has contiguous columns, or a single one."""
+    if _suits_dots(writer, product):
+        _dots(writer, product, left, right, output)
+    elif _needs_packing(writer, product):
+        _packed(writer, product, left, right, output)
+    else:
+        _unpacked(writer, product, left, right, output)
+
+
+def _suits_dots(writer: Writer, product: Product) -> bool:
+    """Whether both factors lie along the sum, and too few rows would use a packed panel."""
+    lanes = lanes_of(writer, product.element)
+    if product.left[1] != 1 or product.right[0] != 1 or product.summed < lanes:
+        return False
+    # Adding up the lanes at the end must not outweigh the sum, nor a copy of the panels be used for many rows.
+    is_long = product.summed >= 8 * lanes
+    return product.rows <= 4 or (is_long and (product.rows <= 64 or product.columns <= lanes))
+
+
+def _needs_packing(writer: Writer, product: Product) -> bool:
+    """Whether the right factor cannot be read in vectors, or is large enough to be worth a copy."""
+    if product.right[1] != 1 and product.columns > 1:
+        return True
+    # Wide panels have whole cache lines in every row: only a very large factor gains from lying in the panel's order.
+    large = 2**22 if writer.vector_bytes == 64 else 2**17
+    reads = product.summed * product.columns * BITS[product.element] // 8
+    return product.rows >= 48 and product.summed >= 64 and reads > large
+
+
+# --- tiles over panels ------------------------------------------------------------------------------------------------
+
+
+def _registers(writer: Writer) -> int:
+    return 32 if writer.vector_bytes == 64 else 16
+
+
+def _panel_vectors(writer: Writer, product: Product) -> int:
+    """Vectors in a panel, so that the panels are about equally wide."""
+    most = 4 if _registers(writer) == 32 else 2
+    vectors = -(-product.columns // lanes_of(writer, product.element))
+    panels = -(-vectors // most)
+    return -(-vectors // panels)
+
+
+def _tile_rows(writer: Writer, product: Product, vectors: int) -> int:
+    """Rows of a tile: what the registers hold besides a row of the panel, shared out evenly."""
+    spare = 2 if writer.vector_bytes > 16 else 3
+    most = min(TILE_ROWS, (_registers(writer) - vectors - spare) // vectors)
+    tiles = -(-product.rows // most)
+    return -(-product.rows // tiles)
+
+
+Panel = Callable[[Value, list[Segment], Value], None]
+
+
+def _panels(writer: Writer, product: Product, right: Value, output: Value, body: Panel) -> None:
+    """body(first element on the right, its columns, first element of the output) for each panel."""
+
+    def columns_from(column: Value, columns: int) -> None:
+        parts = segments(writer, product.element, columns)
+        body(
+            at(writer, right, column, product.right[1], product.element),
+            parts,
+            at(writer, output, column, product.output[1], product.element),
+        )
+
+    width = _panel_vectors(writer, product) * lanes_of(writer, product.element)
+    strips(writer, product.columns, width, columns_from)
+
+
+def _unpacked(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+    def panel(here: Value, parts: list[Segment], target: Value) -> None:
+        _rows_of_tiles(
+            writer, product, parts, left, here, product.right[0], target, number(product.summed), is_added=False
+        )
+
+    _panels(writer, product, right, output, panel)
+
+
+def _packed(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+    """Blocks along the sum; in each one panel after the other is packed, then used for all rows."""
+    element = product.element
+    lanes = lanes_of(writer, element)
+    depth = _block_depth(product.summed, lanes)
+    width = _panel_vectors(writer, product) * lanes
+    room = writer.stack(depth * width, element)
+    is_added = depth < product.summed
+
+    def block(start: Value, rows: Value) -> None:
+        def panel(here: Value, parts: list[Segment], target: Value) -> None:
+            pack_panel(writer, product, here, rows, parts, room, width)
+            _rows_of_tiles(
+                writer, product, parts, at(writer, left, start, product.left[1], element), room, width, target, rows,
+                is_added=is_added,
+            )  # fmt: skip
+
+        _panels(writer, product, at(writer, right, start, product.right[0], element), output, panel)
+
+    if not is_added:
+        block(number(0), number(depth))
+        return
+    _clear(writer, product, output)
+
+    def inside(start: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
+        rest = writer.sub(number(product.summed), start)
+        block(start, writer.intrinsic("smin", rest, number(depth)))
+        return ()
+
+    writer.loop(product.summed, depth, inside)
+
+
+def _block_depth(summed: int, lanes: int) -> int:
+    """Depth of the blocks: the last one must not be smaller than a vector."""
+    if summed <= PANEL_DEPTH:
+        return summed
+    even = -(-summed // -(-summed // PANEL_DEPTH))
+    return next(depth for depth in range(even, lanes - 1, -1) if summed % depth == 0 or summed % depth >= lanes)
+
+
+def _clear(writer: Writer, product: Product, output: Value) -> None:
+    def row(index: Value, _: int) -> None:
+        target = at(writer, output, index, product.output[0], product.element)
+
+        def columns_from(column: Value, columns: int) -> None:
+            for part in segments(writer, product.element, columns):
+                part.store(writer, part.zero(writer), writer.offset(target, column, product.element))
+
+        strips(writer, product.columns, lanes_of(writer, product.element), columns_from)
+
+    strips(writer, product.rows, 1, row)
+
+
+def _rows_of_tiles(
+    writer: Writer, product: Product, parts: Sequence[Segment], left: Value, right: Value, stride: int, output: Value,
+    stop: Value, *, is_added: bool,
+) -> None:  # fmt: skip
+    """All rows of a panel; `stride` leads from one of its rows to the next."""
+
+    def rows_from(row: Value, rows: int) -> None:
+        _tile(
+            writer, product, rows, parts,
+            at(writer, left, row, product.left[0], product.element), right, stride,
+            at(writer, output, row, product.output[0], product.element), stop, is_added=is_added,
+        )  # fmt: skip
+
+    strips(writer, product.rows, _tile_rows(writer, product, len(parts)), rows_from)
+
+
+def _tile(
+    writer: Writer, product: Product, rows: int, parts: Sequence[Segment], left: Value, right: Value, stride: int,
+    output: Value, stop: Value, *, is_added: bool,
+) -> None:  # fmt: skip
+    """A tile of results in registers, summed along k."""
+    element = product.element
+    targets = [fixed(writer, output, row * product.output[0], element) for row in range(rows)]
+
+    def terms(index: Value) -> Iterator[tuple[Value, Value]]:
+        """The factors of each result, row by row, so that the registers hold one scalar of the left at a time."""
+        here = at(writer, right, index, stride, element)
+        there = at(writer, left, index, product.left[1], element)
+        vectors = [part.load(writer, here) for part in parts]
+        for row in range(rows):
+            scalar = writer.load(fixed(writer, there, row * product.left[0], element), element)
+            yield from zip(_splats(writer, scalar, parts), vectors, strict=True)
+
+    def inside(index: Value, carried: tuple[Value, ...]) -> list[Value]:
+        return [writer.fma(*factors, total) for factors, total in zip(terms(index), carried, strict=True)]
+
+    if product.summed == 1:
+        sums = tuple(writer.mul(*factors) for factors in terms(number(0)))
+    else:
+        firsts = [part.load(writer, target) if is_added else part.zero(writer) for target in targets for part in parts]
+        sums = writer.loop(stop, 1, inside, firsts)
+    places = [(part, target) for target in targets for part in parts]
+    for (part, target), total in zip(places, sums, strict=True):
+        part.store(writer, total, target)
+
+
+def _splats(writer: Writer, scalar: Value, parts: Sequence[Segment]) -> list[Value]:
+    """The scalar in every lane, as wide as each segment; a narrow one is a part of the wide one and costs nothing."""
+    wide = writer.splat(scalar, parts[0].lanes)
+    return [wide if part.lanes == wide.lanes else shuffled(writer, wide, wide, range(part.lanes)) for part in parts]
+
+
+# --- dots -------------------------------------------------------------------------------------------------------------
+
+
+def _dots(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+    """output[m, n] = dot(left[m], right[n]), both along memory."""
+    row_width, column_width = {64: (4, 4), 32: (3, 4)}.get(writer.vector_bytes, (2, 4))
+
+    def columns_from(column: Value, columns: int) -> None:
+        right_columns = at(writer, right, column, product.right[1], product.element)
+        output_columns = at(writer, output, column, product.output[1], product.element)
+
+        def rows_from(row: Value, rows: int) -> None:
+            _dot_tile(
+                writer, product, rows, columns,
+                at(writer, left, row, product.left[0], product.element), right_columns,
+                at(writer, output_columns, row, product.output[0], product.element),
+            )  # fmt: skip
+
+        strips(writer, product.rows, row_width, rows_from)
+
+    strips(writer, product.columns, column_width, columns_from)
+
+
+def _dot_tile(
+    writer: Writer, product: Product, rows: int, columns: int, left: Value, right: Value, output: Value
+) -> None:
+    element, lanes = product.element, lanes_of(writer, product.element)
+    whole = product.summed - product.summed % lanes
+    zero = writer.constant(0.0, Value("", element, lanes))
+
+    def add(index: Value, count: int | None, carried: Sequence[Value]) -> list[Value]:
+        def part(pointer: Value, distance: int) -> Value:
+            start = writer.offset(fixed(writer, pointer, distance, element), index, element)
+            return writer.load(start, element, lanes, count)
+
+        firsts = [part(left, row * product.left[0]) for row in range(rows)]
+        found = list(carried)
+        for column in range(columns):
+            # One column after the other: the registers hold the rows and one column besides the sums.
+            second = part(right, column * product.right[1])
+            for row, first in enumerate(firsts):
+                found[row * columns + column] = writer.fma(first, second, found[row * columns + column])
+        return found
+
+    sums: Sequence[Value] = [zero] * (rows * columns)
+    if whole:
+        sums = writer.loop(whole, lanes, lambda index, carried: add(index, None, carried), sums)
+    if whole < product.summed:
+        sums = add(number(whole), product.summed - whole, sums)
+    for row in range(rows):
+        target = fixed(writer, output, row * product.output[0], element)
+        for first in range(0, columns, lanes):
+            chosen = sums[row * columns + first : row * columns + min(first + lanes, columns)]
+            store_lane_sums(writer, chosen, fixed(writer, target, first, element))

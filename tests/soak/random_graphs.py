@@ -1,0 +1,74 @@
+#!/usr/bin/env python3
+"""Random graphs on every machine: python tests/soak/random_graphs.py [--graphs 10000] [--first 0] [--paranoid].
+
+Each graph runs on the numpy tape, the native tape and the LispMachine, three rounds with new inputs and slice
+positions, gradients included; whatever differs is printed with the seed that makes the graph again. With --paranoid
+every instruction is watched for changes beside its output, and memory is filled with NaN once it is dead: slower, and
+2,000 graphs are a good number.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+
+from graphflow.errors import GraphflowError  # noqa: E402 - the folder above must be found first
+from graphflow.testing import assert_backends_agree, random_graph  # noqa: E402 - as above
+
+BACKENDS = ("numpy", "native")
+SECONDS_BETWEEN_LINES = 30.0
+
+
+def size_of(seed: int) -> int:
+    """Sizes from 5 to 44 expressions, all of them in turn."""
+    return 5 + seed % 40
+
+
+def try_one(seed: int) -> str | None:
+    """What is wrong with the graph of a seed; None if nothing is."""
+    case = random_graph(seed=seed, size=size_of(seed))
+    try:
+        assert_backends_agree(case.graph, rounds=3, backends=BACKENDS, seed=seed)
+    except (AssertionError, GraphflowError) as error:
+        return f"random_graph(seed={seed}, size={size_of(seed)}): {error}"
+    return None
+
+
+def try_many(first: int, graphs: int) -> list[str]:
+    """What is wrong, one text for each graph."""
+    problems: list[str] = []
+    shown = time.monotonic()
+    for seed in range(first, first + graphs):
+        problem = try_one(seed)
+        if problem is not None:
+            problems.append(problem)
+            print(problem, flush=True)
+        if time.monotonic() - shown > SECONDS_BETWEEN_LINES:
+            shown = time.monotonic()
+            print(f"{seed - first + 1} graphs, {len(problems)} problems", flush=True)
+    return problems
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Random graphs on every machine.")
+    parser.add_argument("--graphs", type=int, default=10_000)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--paranoid", action="store_true")
+    options = parser.parse_args(arguments)
+    if options.paranoid:
+        os.environ["GRAPHFLOW_PARANOID"] = "1"
+    problems = try_many(options.first, options.graphs)
+    mode = "paranoid, " if options.paranoid else ""
+    print(f"{options.graphs} graphs from seed {options.first}, {mode}{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

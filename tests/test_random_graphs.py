@@ -1,0 +1,269 @@
+"""Random graphs: compiled machines against the LispMachine, passes one by one, memory, determinism, rebinding."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from graphflow.backends import storage_of
+from graphflow.backends.reference import ReferenceBackend
+from graphflow.binding import unsafe_let
+from graphflow.errors import PositionError
+from graphflow.passes import PIPELINE, PLAIN_PIPELINE, verify
+from graphflow.passes.lower import lower
+from graphflow.passes.memory import place
+from graphflow.testing import assert_backends_agree, random_graph
+from graphflow.testing.agreement import available_backends
+from graphflow.testing.closeness import GRAPH, difference
+from graphflow.vm import LispMachine, TapeMachine
+from graphflow.vm.compiling import compile_request, request_of
+from tests.architecture.source import ROOT
+
+# The whole compiler is tuples of functions; what stands before `lower` sees ops, what stands after it loop forms.
+EARLY = {each.__name__: each for each in PIPELINE[: PIPELINE.index(lower)]}
+LATE = {f"late {each.__name__}": each for each in PIPELINE[PIPELINE.index(lower) + 1 :] if each is not place}
+ALONE = {name: (each, lower, place) for name, each in EARLY.items()} | {
+    name: (lower, each, place) for name, each in LATE.items()
+}
+
+
+def blocks(start, stop, size):
+    """A few seeds for each test, so that workers share them out evenly."""
+    return [pytest.param(range(first, first + size), id=f"from-{first}") for first in range(start, stop, size)]
+
+
+def case_of(seed):
+    """Mostly small graphs, which are quick, and easy to understand when they fail; some larger ones."""
+    return random_graph(seed, 50 if seed % 10 == 0 else 12 + seed % 14)
+
+
+def tolerance_for(case):
+    return GRAPH[np.dtype("float32") if any(node.dtype == "float32" for node in case.inputs) else np.dtype("float64")]
+
+
+def assert_same(case, found, expected):
+    assert found.keys() == expected.keys()
+    for number, value in expected.items():
+        wrong = difference(found[number], value, tolerance_for(case))
+        assert wrong is None, f"graph {case.seed}: {case.graph[number]} {wrong}"
+
+
+@pytest.mark.parametrize("block", blocks(0, 300, 15))
+def test_the_numpy_tape_agrees_with_the_lisp_machine(block):
+    """Three rounds each, with new inputs and slice positions; gradients included."""
+    for seed in block:
+        case = case_of(seed)
+        keep = "all" if seed % 5 == 0 else ()
+        assert_backends_agree(case.graph, 3, ["numpy"], seed=seed, rebind=case.rebind, keep=keep)
+
+
+@pytest.mark.parametrize("block", blocks(300, 312, 3))
+def test_all_backends_agree(block):
+    for seed in block:
+        case = random_graph(seed, 10)
+        assert_backends_agree(case.graph, 3, available_backends(), seed=seed, rebind=case.rebind)
+
+
+# --- passes -----------------------------------------------------------------------------------------------------------
+
+
+def checked(plan):
+    """A pass that changes nothing and looks whether the one before left everything in order."""
+    verify(plan)
+    return plan
+
+
+def compiled(case, passes=None):
+    program = compile_request(request_of(case.graph, passes=passes))
+    return program, ReferenceBackend().compile(program, storage_of(program, case.graph.positions, 0, {}))
+
+
+def run(executable):
+    with np.errstate(all="ignore"):
+        executable.run(1)
+
+
+def values_with(case, passes):
+    """What the numpy backend computes with a list of passes, each verified."""
+    program, executable = compiled(case, [step for each in passes for step in (each, checked)])
+    run(executable)
+    return {number: executable.array(operand).copy() for number, operand in program.results.items()}
+
+
+def test_every_pass_is_tried_alone():
+    assert {each for passes in ALONE.values() for each in passes} == set(PIPELINE)
+    assert set(PLAIN_PIPELINE) == {lower, place}
+    assert len(ALONE) > 5
+
+
+@pytest.mark.parametrize("block", blocks(400, 448, 6))
+def test_each_pass_alone_and_all_together_keep_the_meaning(block):
+    for seed in block:
+        case = case_of(seed)
+        plain = values_with(case, PLAIN_PIPELINE)
+        for passes in (*ALONE.values(), PIPELINE):
+            assert_same(case, values_with(case, passes), plain)
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+def arena_of(program, executable):
+    """The bytes that the instructions share; None where a program needs none."""
+    for instruction in program:
+        if instruction.output.place.kind == "arena" and instruction.output.type.size:
+            array = executable.array(instruction.output)
+            while array.dtype != np.uint8:
+                array = array.base
+            return array
+    return None
+
+
+@pytest.mark.parametrize("block", blocks(500, 560, 20))
+def test_nothing_is_read_before_it_is_written(block):
+    """The arena is filled with NaN (all bits set), then with zeros, before a run: what was there must not matter."""
+    filled = 0
+    for seed in block:
+        case = case_of(seed)
+        program, executable = compiled(case)
+        found = []
+        for byte in (0xFF, 0x00):
+            arena = arena_of(program, executable)
+            if arena is not None:
+                arena.fill(byte)
+                filled += 1
+            run(executable)
+            found.append({number: executable.array(each).tobytes() for number, each in program.results.items()})
+        assert found[0] == found[1], seed
+    # Not one graph was without memory to fill.
+    assert filled > len(block)
+
+
+def fingerprint(case, program):
+    digest = hashlib.sha256(case.graph.positions.cells.tobytes())
+    for value in (*(node.value for node in case.inputs), *program.constants.values()):
+        digest.update(value.tobytes())
+    return digest.hexdigest()
+
+
+def test_no_run_changes_its_inputs_and_constants():
+    for seed in range(560, 590):
+        case = case_of(seed)
+        program, executable = compiled(case)
+        before = fingerprint(case, program)
+        run(executable)
+        assert fingerprint(case, program) == before
+
+
+def test_no_later_instruction_writes_into_a_kept_value():
+    pairs = 0
+    for seed in range(600, 625):
+        case = case_of(seed)
+        program, executable = compiled(case)
+        outputs = [executable.array(instruction.output) for instruction in program]
+        for node, operand in program.results.items():
+            kept = executable.array(operand)
+            for number, output in enumerate(outputs):
+                if number > program.computed_at[node]:
+                    pairs += 1
+                    assert not np.may_share_memory(kept, output) or not np.shares_memory(kept, output), (seed, node)
+    assert pairs > 1000
+
+
+# --- determinism ------------------------------------------------------------------------------------------------------
+
+
+def values_of(machine, case):
+    return b"".join(case.graph[number].value.tobytes() for number in sorted(machine.program.results))
+
+
+def digest_of_runs(seeds):
+    """A fingerprint of some graphs: their programs, and everything that can be read in two runs."""
+    digest = hashlib.sha256()
+    for seed in seeds:
+        case = random_graph(seed, 20)
+        machine = TapeMachine(case.graph, backend="numpy", seed=seed)
+        for _ in range(2):
+            machine.run_all()
+            digest.update(values_of(machine, case))
+        digest.update(str(machine.program).encode())
+    return digest.hexdigest()
+
+
+def test_a_hundred_runs_are_bit_identical():
+    for seed in range(700, 704):
+        case = random_graph(seed, 20)
+        found = set()
+        for _ in range(4):
+            machine = TapeMachine(case.graph, backend="numpy")
+            for _ in range(25):
+                machine.runs = 0
+                machine.run_all()
+                found.add(values_of(machine, case))
+        assert len(found) == 1
+
+
+def test_two_processes_agree_to_the_bit():
+    """The fingerprint covers the printed programs too, so nothing depends on addresses or on the order of sets."""
+    program = "from tests.test_random_graphs import digest_of_runs; print(digest_of_runs(range(710, 716)))"
+    found = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT)}
+        result = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+        )
+        found.add(result.stdout)
+    assert len(found) == 1
+
+
+def skeleton(case):
+    return [(node.op, node.type, node.name, node.step, tuple(x.id for x in node.inputs)) for node in case.graph]
+
+
+def test_a_seed_stands_for_one_graph():
+    assert skeleton(random_graph(3, 30)) == skeleton(random_graph(3, 30))
+    assert skeleton(random_graph(3, 30)) != skeleton(random_graph(4, 30))
+    assert skeleton(random_graph(3, 30)) != skeleton(random_graph(3, 31))
+
+
+# --- rebinding --------------------------------------------------------------------------------------------------------
+
+
+def test_rebindings_between_runs():
+    """2,000 rebindings, followed by forward and gradient; what is out of range is refused and changes nothing."""
+    done = refused = seed = 0
+    while done < 2000:
+        seed += 1
+        case = random_graph(seed + 800, 25)
+        generator = np.random.default_rng(seed)
+        machine, lisp = TapeMachine(case.graph, backend="numpy"), LispMachine(case.graph)
+        for _ in range(5):
+            refused += refuse_wrong_positions(case)
+            for _ in range(5):
+                case.rebind(generator)
+                done += len(case.slices)
+            lisp.run_all()
+            expected = {number: case.graph[number].value for number in machine.program.results}
+            machine.run_all()
+            assert_same(case, {number: case.graph[number].value for number in expected}, expected)
+    assert refused > 100
+
+
+def refuse_wrong_positions(case):
+    """Try positions just outside, for the slices that take plain positions; how many were tried."""
+    before = case.graph.positions.cells.tobytes()
+    tried = 0
+    for each in case.slices:
+        if all(cut.extent == 0 for cut in each.cuts):
+            for shift in (0, 1):
+                wrong = tuple(cut.size if shift else -cut.size - 1 for cut in each.cuts)
+                with pytest.raises(PositionError):
+                    unsafe_let(each.node, wrong)
+                tried += 1
+    assert case.graph.positions.cells.tobytes() == before
+    return tried
