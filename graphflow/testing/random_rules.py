@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from graphflow.binding import unsafe_let
+from graphflow.binding import read, unsafe_let
 from graphflow.construct import constant
 from graphflow.errors import ShapeError
 from graphflow.node import Node
@@ -300,6 +300,30 @@ def again(m: Material) -> None:
         m.add(twin * x, m.bound(x) ** 2)
 
 
+def whole_numbers(m: Material) -> None:
+    """Arithmetic of int64, on its way to floats."""
+    i, j = m.ids(5, (2, 3)), m.ids(4, m.choose(((3,), (2, 3), ())))
+    choices: tuple[Callable[[], Node], ...] = (
+        lambda: i + j * 3,
+        lambda: i - j,
+        lambda: elementary.abs(i - 3) * elementary.sign(j - 2),
+        lambda: elementary.square(-i) + 1,
+        lambda: comparisons.where(i > j, i, j),
+        lambda: comparisons.where(comparisons.ne(i, j), j, -1),
+        lambda: reductions.max(i - j, 0),
+        lambda: reductions.min(i, 1, keepdims=True) + i,
+        lambda: reductions.sum(i * i),
+        lambda: linear.matmul(i, shapes.transpose(i)),
+        lambda: joining.concat([i[::-1], i], 1),
+        lambda: elementary.cast(i >= j, "int64") + elementary.cast(m.any() > m.offset(), "int64").sum(),
+        lambda: indexing.gather(i, m.ids(2)),
+    )
+    node = m.choose(choices)()
+    if node.size <= MOST_ELEMENTS:
+        read(node)
+        m.add(elementary.cast(node, m.dtype), 150.0)
+
+
 def constants_alone(m: Material) -> None:
     """An expression that the compiler can compute."""
     a = constant(m.graph, m.rng.uniform(0.5, 1.5, (3,)), dtype=m.dtype)
@@ -338,6 +362,7 @@ RULES: Final[tuple[tuple[Rule, int], ...]] = (
     (recurrence, 1),
     (again, 2),
     (constants_alone, 1),
+    (whole_numbers, 1),
     (totals, 2),
     (noises, 1),
 )
