@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from graphflow.loops import Concat, Contract, View
 from graphflow.passes.plan import Plan, PlanEditor, Value, renumbered
 from graphflow.tensortype import TensorType
@@ -34,19 +36,16 @@ def batch_products(plan: Plan) -> Plan:
 
     Each joined kind gives a new plan before the next is looked at, so two kinds can never wait for each other.
     """
-    done: set[tuple[Contract, int, TensorType, int]] = set()
-    while True:
-        found = _next_batches(plan, done)
-        if found is None:
-            return plan
-        kind, batches = found
-        node = plan.values[kind.weight].node.id
-        done.add((kind.loop, kind.side, kind.factor, node))
-        plan = _joined(plan, kind, batches)
+    for key in _promising(plan):
+        kind, members = next(((kind, found) for kind, found in _kinds(plan).items() if _key(plan, kind) == key))
+        batches = _levels(plan, members)
+        if batches:
+            plan = _joined(plan, kind, batches)
+    return plan
 
 
-def _next_batches(plan: Plan, done: set[tuple[Contract, int, TensorType, int]]) -> tuple[Kind, list[list[int]]] | None:
-    """The next kind with products to join, and the products of each level."""
+def _kinds(plan: Plan) -> dict[Kind, list[int]]:
+    """The products of each kind that has enough of them."""
     kinds: dict[Kind, list[int]] = defaultdict(list)
     for number, value in enumerate(plan.values):
         if isinstance(value.loop, Contract):
@@ -54,13 +53,36 @@ def _next_batches(plan: Plan, done: set[tuple[Contract, int, TensorType, int]]) 
                 if _can_be_joined(value.loop, side):
                     factor = plan.values[value.inputs[1 - side]].type
                     kinds[Kind(value.loop, value.inputs[side], side, factor)].append(number)
-    for kind, members in kinds.items():
-        key = (kind.loop, kind.side, kind.factor, plan.values[kind.weight].node.id)
-        if len(members) >= FEWEST_PRODUCTS and key not in done:
-            batches = _levels(plan, members)
-            if batches:
-                return kind, batches
-    return None
+    return {kind: members for kind, members in kinds.items() if len(members) >= FEWEST_PRODUCTS}
+
+
+def _key(plan: Plan, kind: Kind) -> tuple[Kind, int]:
+    """What a kind is known by in the next plan, where values have other numbers."""
+    return kind._replace(weight=-1), plan.values[kind.weight].node.id
+
+
+def _promising(plan: Plan) -> list[tuple[Kind, int]]:
+    """The kinds that have something to join in this plan; joining others never adds to them.
+
+    One sweep for all kinds together, since most have nothing: a network that feeds its outputs back is a chain.
+    """
+    kinds = _kinds(plan)
+    belongs: dict[int, list[int]] = defaultdict(list)
+    for column, members in enumerate(kinds.values()):
+        for member in members:
+            belongs[member].append(column)
+    # Row n: for each kind, how many of its members lie on the longest path that ends with value n.
+    depths = np.zeros((len(plan.values), len(kinds)), np.int32)
+    for number, value in enumerate(plan.values):
+        if value.inputs:
+            np.max(depths[list(value.inputs)], axis=0, out=depths[number])
+            for column in belongs.get(number, ()):
+                depths[number, column] += 1
+    return [
+        _key(plan, kind)
+        for column, (kind, members) in enumerate(kinds.items())
+        if np.bincount(depths[members, column]).max() >= FEWEST_PRODUCTS
+    ]
 
 
 def _can_be_joined(loop: Contract, side: int) -> bool:
