@@ -48,6 +48,11 @@ def grad(cost: Node, *wrt: Node) -> tuple[Node, ...]:
 
     Source: Gorgonia Grad.
     """
+    for each in wrt:
+        if isinstance(each, (list, tuple)):
+            raise GraphError(
+                "grad: a list stands where a node should", got=repr(each), needs="nodes", hint="gf.grad(cost, *nodes)"
+            )
     check_nodes("grad", (cost, *wrt))
     if cost.shape != ():
         raise GradientError(
@@ -63,6 +68,7 @@ def grad(cost: Node, *wrt: Node) -> tuple[Node, ...]:
     with graph.all_or_nothing():
         gradients = backpropagate([cost], [graph.constant(1.0, dtype=cost.dtype)], wrt)
     graph.cost = cost
+    graph.results[cost.id] = cost
     return gradients
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn, Protocol, final
 
 from graphflow.dtypes import DType
-from graphflow.errors import GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
+from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
 from graphflow.op import OPERATORS, Op
 from graphflow.origin import Origin
 from graphflow.tensortype import Shape, TensorType
@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from types import CodeType
 
     from graphflow.graph import ExprGraph
+
+
+# What numpy calls when an array stands on the left of an operator.
+UFUNC_OPERATORS = {
+    "add": "add", "subtract": "sub", "multiply": "hadamard_prod", "divide": "hadamard_div", "power": "pow",
+    "matmul": "matmul", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq",
+    "not_equal": "ne",
+}  # fmt: skip
 
 
 class ValueHolder(Protocol):
@@ -45,9 +53,6 @@ class Node:
         "__weakref__", "code", "gradient_of", "graph", "holder", "id", "inputs", "is_bound", "is_constant", "name",
         "offset", "op", "scope", "step", "storage", "type",
     )  # fmt: skip
-
-    # numpy arrays on the left of an operator leave the operation to the node.
-    __array_ufunc__ = None
 
     def __init__(  # every slot is set exactly once, here
         self,
@@ -163,7 +168,7 @@ class Node:
                 f"{self} has no value",
                 got="no run of a machine that keeps it",
                 needs="a machine over this node that has run and keeps it: it may have been fused away or reused",
-                hint="name= when making the node, gf.read(node), or TapeMachine(g, keep='all')",
+                hint="gf.read(node) or node.name = '...' before the machine is made, or TapeMachine(g, keep='all')",
                 where=self.origin,
             )
         return self.holder.read(self)
@@ -176,6 +181,14 @@ class Node:
             GradientError: `grad` was never called with respect to this node.
         """
         node = self.graph.gradients.get(self.id)
+        if node is not None and node.holder is None and node.op is not None and node.id not in self.graph.overrides:
+            raise ValueNotKept(
+                f"the gradient of {self} has no value",
+                got="no run of a machine that computes it",
+                needs="a machine that was made after gf.grad, with the gradient among its outputs",
+                hint="TapeMachine(g), or outputs=(..., gradient)",
+                where=node.origin,
+            )
         if node is not None:
             return node.value
         eager = self.graph.eager_gradients.get(self.id)
@@ -250,6 +263,20 @@ class Node:
     def __ne__(self, other: object) -> Node:  # type: ignore[override]  # elementwise, as in numpy and PyTorch
         return OPERATORS.ne(self, other)
 
+    def __array_ufunc__(self, ufunc: Callable[..., object], method: str, *inputs: object, **keywords: object) -> Node:
+        """An array on the left of an operator leaves the operation to the node; other numpy functions are refused."""
+        name = UFUNC_OPERATORS.get(ufunc.__name__)
+        if name is None or method != "__call__" or keywords:
+            raise DTypeError(
+                f"numpy.{ufunc.__name__} cannot be applied to {self}",
+                got="a node given to numpy",
+                needs="the function of graphflow that adds a node, or a value",
+                hint=f"gf.{ufunc.__name__}(...), or node.value after a run",
+                where=self.origin,
+            )
+        operator: Callable[..., Node] = getattr(OPERATORS, name)
+        return operator(*inputs)
+
     # Nodes are told apart by identity in sets and dicts, as tensors are in PyTorch.
     __hash__ = object.__hash__
 
@@ -291,6 +318,10 @@ class Node:
             hint="gf.where(condition, a, b) in the graph, `a is b` for identity, or node.value after a run",
             where=self.origin,
         )
+
+    def __float__(self) -> NoReturn:
+        hint = "float(node.value) after a run"
+        raise DTypeError(f"{self} is no number", needs="a value", hint=hint, where=self.origin)
 
     def __array__(self, *arguments: object, **keywords: object) -> NoReturn:
         raise GraphError(

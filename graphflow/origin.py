@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
 PACKAGE_FOLDER = str(Path(__file__).resolve().parent) + "/"
+# Frames that stand between the package and its caller without being the user's.
+NOT_THE_USER = (PACKAGE_FOLDER, contextlib.__file__, "<frozen ")
 
 
 class Origin(NamedTuple):
@@ -42,6 +45,6 @@ class Origin(NamedTuple):
 def user_origin() -> Origin:
     """The innermost place on the call stack that is not inside graphflow itself."""
     frame: FrameType = sys._getframe(1)  # noqa: SLF001 - the one way to see the caller cheaply
-    while frame.f_code.co_filename.startswith(PACKAGE_FOLDER) and frame.f_back is not None:
+    while frame.f_code.co_filename.startswith(NOT_THE_USER) and frame.f_back is not None:
         frame = frame.f_back
     return Origin(frame.f_code, frame.f_lasti)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from graphflow.dtypes import DType, is_float
@@ -134,10 +134,18 @@ def same_dtype(*types: TensorType) -> DType:
                 "cannot combine " + " with ".join(f"{{{i}}}" for i in range(len(types))),
                 got=f"{dtype} and {value.dtype}",
                 needs="one dtype",
-                hint="gf.cast({0}, " + repr(str(value.dtype)) + ")",
+                hint=_cast_hint(types, value),
                 operands=types,
             )
     return dtype
+
+
+def _cast_hint(types: Sequence[TensorType], other: TensorType) -> str:
+    """Cast what is not floating to what is; of two floats, the later one to the first."""
+    first = types[0]
+    if other.is_float and not first.is_float:
+        return f"gf.cast({{0}}, {str(other.dtype)!r})"
+    return f"gf.cast({{{types.index(other)}}}, {str(first.dtype)!r})"
 
 
 def float_dtype(*types: TensorType) -> DType:

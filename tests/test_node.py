@@ -248,7 +248,7 @@ def test_a_node_is_no_array(g, use):
         use(scalar(g, value=1.0))
 
 
-@pytest.mark.parametrize("use", [np.sin, lambda node: np.add(node, 1.0)])
+@pytest.mark.parametrize("use", [np.sin, lambda node: np.add(node, 1.0, dtype="float64")])
 def test_numpy_functions_do_not_take_nodes(g, use):
     with pytest.raises(TypeError):
         use(scalar(g))

@@ -50,7 +50,9 @@ def request_of(
         GraphError, OptionError: outputs or keep are no nodes of this graph.
     """
     if not isinstance(graph, GraphView):
-        raise OptionError("a machine needs a graph", got=type(graph).__name__, needs="an ExprGraph or a subgraph")
+        hint = "g.subgraph(node)" if isinstance(graph, Node) else None
+        needs = "an ExprGraph or a subgraph"
+        raise OptionError("a machine needs a graph", got=type(graph).__name__, needs=needs, hint=hint)
     whole = graph.whole
     if isinstance(keep, str) and keep != "all":
         raise OptionError(f"keep={keep!r} is not known", needs="'all' or nodes")
@@ -138,8 +140,9 @@ def compile_graph(
         >>> g = gf.ExprGraph()
         >>> x = gf.vector(g, 3, name="x")
         >>> y = gf.tanh(x * 2.0)
-        >>> len(gf.compile_graph(g))
-        2
+        >>> print(gf.compile_graph(g))
+            0  arena[0] <- map tanh((x * 2)) (input[0]) float32[3]  <doctest graphflow.vm.compiling.compile_graph[3]>:1
+        1 instructions, 64 bytes of arena, 1 inputs, 0 constants, 1 values to read
 
     Source: Gorgonia Compile.
     """

@@ -57,7 +57,8 @@ class TapeMachine:
         outputs: what to compute; by default everything that nobody else in the graph uses.
         backend: "auto", "numpy" or "native"; `machine.backend` says which was taken and why.
         keep: further nodes to read after a run, or "all".
-        logger: logs every instruction; a `logging.Logger` or a function of one text.
+        logger: a `logging.Logger` or a function of one text; gets the watched values, or every instruction where none
+            are watched.
         watch: nodes whose values are logged as they are computed.
         value_format: how numbers are written in logs.
         watch_nan, watch_inf: stop with a NumericalError at the first NaN or infinity, naming node and line.
@@ -134,6 +135,9 @@ class TapeMachine:
         self._prepare()
 
     backend: BackendChoice
+
+    def __repr__(self) -> str:
+        return f"<TapeMachine of {len(self.program)} instructions, {self.backend!s}>"
 
     # --- running ------------------------------------------------------------------------------------------------------
 

@@ -25,7 +25,8 @@ class Watcher:
 
     Args:
         graph: the graph of the watched nodes.
-        logger: takes lines; a `logging.Logger`, or any function of one text. By default standard error.
+        logger: takes lines; a `logging.Logger`, or any function of one text. By default standard error. Given without
+            `watch`, it gets every instruction.
         watch: nodes whose values are logged when they are computed.
         value_format: how one number of a value is written, such as ".4g".
         nan, inf: stop at the first NaN or infinity.
@@ -55,7 +56,7 @@ class Watcher:
                 "logger takes no lines", got=repr(logger), needs="a function of one text or a logging.Logger"
             )
         self._write: Callable[[str], object] = _writer(logger)
-        self._is_logging = logger is not None or trace
+        self._is_logging = trace or (logger is not None and not self.watched)
         self._format = value_format
         self._nan, self._inf = nan, inf
         self._numbers = {node.id for node in self.watched}

@@ -71,8 +71,10 @@ def mentions(root: Path, ops: Iterable[str]) -> list[str]:
 
 
 def test_the_registry_is_filled_by_loading_the_ops():
-    assert {name: op.__name__ for name, op in REGISTRY.items()} == {name: name for name in REGISTRY}
-    assert len(REGISTRY) > 20
+    # An op that another test or a user defines stands under its module's name.
+    own = {name: op.__name__ for name, op in REGISTRY.items() if op.__module__.startswith("graphflow.")}
+    assert own == {name: name for name in own}
+    assert len(own) > 20
 
 
 def test_backends_name_no_op():

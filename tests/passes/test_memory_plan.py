@@ -9,6 +9,7 @@ import graphflow as gf
 from graphflow.backends import storage_of
 from graphflow.backends.reference import ReferenceBackend
 from graphflow.passes import PLAIN_PIPELINE
+from graphflow.testing import random_graph
 from graphflow.vm.compiling import compile_request, request_of
 
 
@@ -111,6 +112,20 @@ def test_nothing_takes_the_place_of_what_is_read_again():
         np.testing.assert_allclose(
             executable.array(program.results[e.id]), shifted / shifted.sum(1, keepdims=True) + vc.sum(0)
         )
+
+
+def test_no_result_lies_over_an_operand_that_is_read_in_another_order():
+    """Machine code writes element by element: what an instruction still has to read must not be overwritten by it."""
+    shared = 0
+    for seed in range(650, 690):
+        for instruction in program_of(random_graph(seed, 25).graph):
+            output = instruction.output.place
+            for operand in instruction.inputs:
+                place = operand.place
+                if (place.kind, place.key) == (output.kind, output.key) and output.kind == "arena":
+                    shared += 1
+                    assert (place.offset, place.strides) == (output.offset, output.strides), str(instruction)
+    assert shared > 100
 
 
 def test_gradients_lie_in_their_parameters_block():

@@ -103,6 +103,19 @@ def test_stabilise_replaces_naive_spellings():
     )
 
 
+def test_stabilise_knows_values_by_number_in_large_plans():
+    """Beyond 256 equal numbers need not be one object in CPython."""
+    g = gf.ExprGraph()
+    h = gf.vector(g, 3, name="x")
+    for number in range(300):
+        h = h + float(number)
+    exponentials = gf.exp(h)
+    between = gf.log(gf.sigmoid(h))
+    by_hand = exponentials / gf.sum(exponentials)
+    text = text_of(between, by_hand, passes=[stabilise, prune])
+    assert text.splitlines()[-1].split()[2] == "softmax"
+
+
 def test_merge_lets_equal_expressions_be_one():
     g = gf.ExprGraph()
     x, y = gf.vector(g, 3, name="x"), gf.vector(g, 3, name="x")

@@ -162,6 +162,18 @@ def test_stepping_runs_one_instruction_and_shows_what_is_done(backend):
     assert machine.step().node is a
 
 
+def test_stepping_after_a_run_does_not_show_what_that_run_left(backend):
+    g, x, a, b, c = chain("float64")
+    machine = gf.TapeMachine(g, backend=backend, keep="all")
+    machine.run_all()
+    gf.let(x, [0.0, 0.0, 0.0])
+    machine.step()
+    assert a.value.tolist() == [0.0, 0.0, 0.0]
+    for node in (b, c):
+        with pytest.raises(gf.ValueNotKept, match="has not come to it"):
+            node.value  # noqa: B018 - reading is what is tested
+
+
 def test_a_run_after_some_steps_begins_anew(backend):
     g, x, a, _, c = chain("float64")
     machine = gf.TapeMachine(g, backend=backend, keep="all")
@@ -235,7 +247,7 @@ def test_the_message_of_a_value_that_was_not_kept_says_what_to_do():
         a.value  # noqa: B018 - reading is what is tested
     text = str(caught.value)
     assert "%2: float32[3] has no value" in text
-    assert "name= when making the node, gf.read(node), or TapeMachine(g, keep='all')" in text
+    assert "gf.read(node) or node.name = '...' before the machine is made, or TapeMachine(g, keep='all')" in text
     assert "made at test_tape_machine.py:" in text
     assert isinstance(caught.value, LookupError)
 
