@@ -23,6 +23,7 @@ from graphflow.testing.closeness import GRAPH, difference
 from graphflow.vm import LispMachine, TapeMachine
 from graphflow.vm.compiling import compile_request, request_of
 from tests.architecture.source import ROOT
+from tests.soak import random_graphs as soak
 
 # The whole compiler is tuples of functions; what stands before `lower` sees ops, what stands after it loop forms.
 EARLY = {each.__name__: each for each in PIPELINE[: PIPELINE.index(lower)]}
@@ -267,3 +268,23 @@ def refuse_wrong_positions(case):
                 tried += 1
     assert case.graph.positions.cells.tobytes() == before
     return tried
+
+
+# --- the command that tries many --------------------------------------------------------------------------------------
+
+
+def test_the_command_tries_graphs_and_says_so(capsys):
+    assert soak.main(["--graphs", "4", "--first", "5", "--backend", "numpy"]) == 0
+    assert capsys.readouterr().out == "4 graphs from seed 5, 0 problems\n"
+
+
+def test_the_command_names_the_graph_that_fails(capsys, monkeypatch):
+    def disagree(graph, *arguments, seed, **options):
+        if seed == 6:
+            raise AssertionError("they differ")
+
+    monkeypatch.setattr(soak, "assert_backends_agree", disagree)
+    assert soak.main(["--graphs", "3", "--first", "5"]) == 1
+    first, last = capsys.readouterr().out.splitlines()
+    assert first == "random_graph(seed=6, size=11): they differ"
+    assert last == "3 graphs from seed 5, 1 problems"

@@ -47,6 +47,8 @@ def program_actions(
         return [partial(np.copyto, output, inputs[0])]
     operands: list[Array] = list(inputs)
     actions: list[Action] = []
+    last_reader = {operand: number for number, step in enumerate(program.steps) for operand in step.operands}
+    shelf = _Shelf(registers)
     for number, step in enumerate(program.steps):
         is_last = number == len(program.steps) - 1
         if step.primitive == "constant":
@@ -56,10 +58,37 @@ def program_actions(
             continue
         sources = [operands[operand] for operand in step.operands]
         shape = _shape(step, sources, axis)
-        target = output if is_last else registers.take(number, TensorType(step.dtype, shape))
+        target = output if is_last else shelf.take(len(operands), TensorType(step.dtype, shape))
         actions.extend(_step_actions(step, sources, target, axis, registers))
         operands.append(target)
+        for operand in set(step.operands):
+            if last_reader[operand] == number:
+                shelf.give_back(operand)
     return actions
+
+
+class _Shelf:
+    """The registers of one program: a result that nobody reads any more makes room for another of its type."""
+
+    def __init__(self, registers: Registers) -> None:
+        self._registers = registers
+        self._taken: dict[int, tuple[TensorType, int]] = {}
+        self._free: dict[TensorType, list[int]] = {}
+        self._made: dict[TensorType, int] = {}
+
+    def take(self, operand: int, like: TensorType) -> Array:
+        """An array for the result that steps know by this number."""
+        free = self._free.get(like)
+        number = free.pop() if free else self._made.get(like, 0)
+        self._made[like] = max(self._made.get(like, 0), number + 1)
+        self._taken[operand] = like, number
+        return self._registers.take(number, like)
+
+    def give_back(self, operand: int) -> None:
+        """Inputs, constants and the output are no registers and stay."""
+        if operand in self._taken:
+            like, number = self._taken.pop(operand)
+            self._free.setdefault(like, []).append(number)
 
 
 def _shape(step: ScalarStep, sources: Sequence[Array], axis: int | None) -> Shape:

@@ -1,6 +1,6 @@
 """W1 and W1g: the Gorgonia chapter's 30-step network, one sentence at a time, trained on random sentences.
 
-    python tests/bench/book_lstm.py [lstm|gru]
+    python tests/bench/book_lstm.py [lstm|gru] [--backend auto|numpy|native]
 
 Prints nodes, instructions, seconds to build and compile, and medians of rebinding, run and solver step.
 """
@@ -43,6 +43,7 @@ def build(g: gf.ExprGraph, cell_name: str) -> tuple[gf.Node, tuple[gf.Node, ...]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cell", nargs="?", choices=("lstm", "gru"), default="lstm")
+    parser.add_argument("--backend", choices=("auto", "numpy", "native"), default="auto")
     parser.add_argument("--sentences", type=int, default=1000)
     arguments = parser.parse_args()
     begin = time.perf_counter()
@@ -51,7 +52,7 @@ def main() -> None:
     forward = len(g)
     gf.grad(cost, *parameters)
     built = time.perf_counter()
-    machine = gf.TapeMachine(g)
+    machine = gf.TapeMachine(g, backend=arguments.backend)
     compiled = time.perf_counter()
     solver = gf.RMSPropSolver(learn_rate=0.01, rho=0.999, eps=1e-8, l2_reg=1e-6, clip=5.0)
     rows = np.random.default_rng(0).integers(3, SYMBOLS, (arguments.sentences, STEPS + 1))

