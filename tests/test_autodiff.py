@@ -240,6 +240,22 @@ def test_nodes_inside_a_stable_form_can_be_wrt(inner):
     np.testing.assert_allclose(run(found), expected[inner], rtol=1e-12)
 
 
+def test_stable_forms_found_by_an_earlier_grad_serve_a_later_one():
+    g = gf.ExprGraph()
+    z = gf.vector(g, 3, value=[1e4, 0.0, -1e4])
+    x = z * 1.0
+    p, q = by_hand(gf.exp(x)), 1.0 - gf.sigmoid(x)
+    gf.grad(gf.sum(p * [1.0, 2.0, 3.0]) + gf.sum(q), z)
+    of_p = gf.grad(gf.sum(gf.log(p)), x, z)
+    of_q = gf.grad(gf.sum(gf.log(q)), x, z)
+    with gf.TapeMachine(g, outputs=[*of_p, *of_q], backend="numpy") as machine:
+        machine.run_all()
+    for node in of_p:
+        np.testing.assert_allclose(node.value, [-2.0, 1.0, 1.0], rtol=1e-6)
+    for node in of_q:
+        np.testing.assert_allclose(node.value, [-1.0, -0.5, 0.0], rtol=1e-6)
+
+
 @given(st.lists(st.sampled_from(["tanh", "log", "double", "share", "slice", "max"]), max_size=8), st.integers(0, 5))
 def test_chains_of_anything_have_right_gradients(steps, seed):
     def build(x):

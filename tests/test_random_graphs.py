@@ -10,9 +10,10 @@ import sys
 import numpy as np
 import pytest
 
+from graphflow.autodiff import grad
 from graphflow.backends import storage_of
 from graphflow.backends.reference import ReferenceBackend
-from graphflow.binding import unsafe_let
+from graphflow.binding import let, unsafe_let
 from graphflow.errors import PositionError
 from graphflow.passes import PIPELINE, PLAIN_PIPELINE, verify
 from graphflow.passes.lower import lower
@@ -68,6 +69,38 @@ def test_all_backends_agree(block):
     for seed in block:
         case = random_graph(seed, 10)
         assert_backends_agree(case.graph, 3, available_backends(), seed=seed, rebind=case.rebind)
+
+
+def slope(case, wrt, direction, step=1e-6):
+    """The central difference of the cost along a direction, by the LispMachine."""
+    sides = []
+    values = [node.value for node in wrt]
+    for sign in (1, -1):
+        for node, value, part in zip(wrt, values, direction, strict=True):
+            let(node, value + sign * step * part)
+        LispMachine(case.graph.subgraph(case.cost)).run_all()
+        sides.append(float(case.cost.value))
+    for node, value in zip(wrt, values, strict=True):
+        let(node, value)
+    return (sides[0] - sides[1]) / (2 * step)
+
+
+@pytest.mark.parametrize("block", blocks(340, 400, 15))
+def test_gradients_are_the_slopes_of_the_cost(block):
+    tried = 0
+    for seed in block:
+        case = random_graph(seed, 20)
+        wrt = [node for node in dict.fromkeys(case.wrt) if node.is_input and node.dtype == "float64"]
+        if wrt and len(wrt) == len([node for node in dict.fromkeys(case.wrt) if node.is_input]):
+            tried += 1
+            gradients = grad(case.cost, *wrt)
+            TapeMachine(case.graph, outputs=gradients, backend="numpy").run_all()
+            generator = np.random.default_rng(seed)
+            direction = [generator.normal(size=node.shape) for node in wrt]
+            found = sum(float((dx.value * part).sum()) for dx, part in zip(gradients, direction, strict=True))
+            scale = max(1.0, sum(float(np.abs(dx.value).sum()) for dx in gradients))
+            assert abs(slope(case, wrt, direction) - found) < 1e-6 * scale, seed
+    assert tried > len(block) // 3
 
 
 # --- passes -----------------------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ def _home(update: ScalarUpdate, number: int, last_read: Sequence[int]) -> int | 
 
 
 def _with_clips(calls: Sequence[Call]) -> list[Call]:
-    """The calls with each maximum that a minimum follows as one: numpy has vector code for that, and not for the two."""
+    """The calls, with a maximum and the minimum behind it as one: numpy has vector code for that, not for the two."""
     found: list[Call] = []
     for call in calls:
         before = found[-1] if found else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Protocol, Self, final
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from graphflow.backends import Executable, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
-from graphflow.binding import unsafe_let_all
 from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
 from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
@@ -22,6 +21,7 @@ from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
 from graphflow.vm.compiling import Keep, compile_request, request_of
 from graphflow.vm.holding import RunValues
+from graphflow.vm.rows import HeldInterrupt, RowsInterrupted, row_cells
 from graphflow.vm.watching import Logger, Watcher
 
 
@@ -29,20 +29,6 @@ class Steps(Protocol):
     """What `run_over` needs of a solver."""
 
     def step(self, nodes: Sequence[Node]) -> object: ...
-
-
-@final
-class _Release:
-    """Releases a lock at the end of a `with` block."""
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        """The lock is held already."""
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
 
 @final
@@ -150,57 +136,70 @@ class TapeMachine:
             MachineError: the machine is closed or already running, or an instruction failed.
         """
         with self._entered():
-            self._begin()
-            if self._watcher.is_active:
-                self._run_watched()
-            else:
-                self._run_fast()
-            self._finish()
+            self._run()
 
-    def run_over(self, nodes: Sequence[Node], positions: object, solver: Steps | None = None) -> Array:
+    def run_over(
+        self,
+        nodes: Sequence[Node],
+        positions: object,
+        solver: Steps | None = None,
+        *,
+        stop: Callable[[], bool] | None = None,
+    ) -> Array:
         """Run once for each row of a table of slice positions: rebind, run, step the solver, record the cost.
+
+        The same as a loop of `unsafe_let_all`, `run_all` and `solver.step`, bit for bit, in less time. The whole table
+        is checked first. Ctrl-C is heeded between rows, where it raises a KeyboardInterrupt whose `costs` are those of
+        the rows done; pressed twice it interrupts at once.
 
         Args:
             nodes: N slice nodes.
             positions: [rows, N] whole numbers; row r is bound to the nodes before run r.
             solver: steps the parameters whose gradients this machine computes, after each run.
+            stop: asked before each row; once it says True no more rows are run.
 
         Returns:
-            [rows] float64, the cost (the node given to `grad`) of each run.
+            [rows] float64, the cost (the node given to `grad`) of each run; fewer if `stop` ended it.
 
         Raises:
-            OptionError: the table's shape is wrong.
-            PositionError: a position is out of range; the rows before it have run.
+            OptionError: the table's shape is wrong; PositionError: a position is out of range; nothing has run.
+            Anything `run_all` or the solver raises, with the row as a note; the rows before it are done.
+
+        Example:
+            >>> import graphflow as gf
+            >>> g = gf.ExprGraph()
+            >>> table = gf.matrix(g, (3, 2), name="table", init=gf.ranged_from(1))
+            >>> row = table[0]
+            >>> _ = gf.grad(gf.sum(row * row), table)
+            >>> with gf.TapeMachine(g) as vm:
+            ...     vm.run_over((row,), [[0], [2], [0]], gf.VanillaSolver(learn_rate=0.25))
+            array([ 5.  , 61.  ,  1.25])
         """
         with self._entered():
             self._refresh()
             self._require_bound()
-        cost = self._graph.cost
-        table = np.asarray(positions)
-        if table.ndim != 2 or table.shape[1] != len(nodes) or table.dtype.kind not in "iu":
-            raise OptionError(
-                "run_over: this is no table of positions",
-                got=f"{table.dtype}{list(table.shape)}",
-                needs=f"int64[rows, {len(nodes)}]",
-            )
-        if cost is None or cost.id not in self.program.results:
-            raise MachineError(
-                "run_over: this machine computes no cost", needs="a call of grad before the machine is made"
-            )
-        parameters = tuple(
-            self._graph[number]
-            for number, node in self._graph.gradients.items()
-            if node.id in self.program.results and self._graph[number].is_input
-        )
-        costs = np.empty(len(table))
-        for number, row in enumerate(table):
-            unsafe_let_all(nodes, row)
-            self.run_all()
-            # A step of the solver may have moved the parameters, and then the program is another one.
-            costs[number] = self._executable.array(self.program.results[cost.id])
-            if solver is not None:
-                solver.step(parameters)
-        return costs
+            rows = row_cells(nodes, positions)
+            cost, parameters = self._cost(), self._stepped()
+            costs = np.empty(len(rows.starts))
+            done = 0
+            with HeldInterrupt() as interrupt:
+                try:
+                    for row in rows.starts:
+                        if interrupt.is_noted or (stop is not None and stop()):
+                            break
+                        rows.table.cells[rows.cells] = row
+                        self._run()
+                        # Looked up anew: a step may have moved the parameters, and then the program is another one.
+                        costs[done] = self._executable.array(self.program.results[cost.id])
+                        if solver is not None:
+                            solver.step(parameters)
+                        done += 1
+                except Exception as error:
+                    error.add_note(f"run_over: in row {done} of {len(costs)}; the rows before it are done")
+                    raise
+            if interrupt.is_noted:
+                raise RowsInterrupted(costs[:done])
+            return costs[:done]
 
     def step(self) -> Instruction | None:
         """Run the next instruction and return it; at the end of the program None, and the next call begins anew.
@@ -249,19 +248,22 @@ class TapeMachine:
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
-    def _entered(self) -> _Release:
-        """The right to run: `with self._entered():`. Refused here, so that the message shows the user's line."""
+    def _entered(self) -> threading.Lock:
+        """The right to run: `with self._entered():`. Refused here, so that the message shows the user's line.
+
+        The `with` statement itself takes the lock: an interrupt between taking it and minding it would lock for ever.
+        """
         if self._is_closed:
             raise MachineError("the machine is closed", needs="an open machine", hint="make a new TapeMachine")
-        if not self._lock.acquire(blocking=False):
+        if self._lock.locked():
             raise MachineError(
                 "the machine is already running", needs="one run at a time", hint="a machine for each thread"
             )
-        return _Release(self._lock)
+        return self._lock
 
     def _prepare(self) -> None:
         """Compile, and bind the program to the graph's storage as both are now."""
-        self._version = self._graph.version
+        version = self._graph.version
         self.program: Program = compile_request(self._request)
         storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
         self._executable: Executable = self._backend.compile(self.program, storage)
@@ -275,6 +277,25 @@ class TapeMachine:
             if node.id in self.program.computed_at:
                 self._shown.setdefault(self.program.computed_at[node.id], []).append(node)
         self._position = 0
+        # Last of all: whatever fails or is interrupted before is done again by the next run.
+        self._version = version
+
+    def _cost(self) -> Node:
+        """The node given to `grad`, which this machine computes."""
+        cost = self._graph.cost
+        if cost is None or cost.id not in self.program.results:
+            raise MachineError(
+                "run_over: this machine computes no cost", needs="a call of grad before the machine is made"
+            )
+        return cost
+
+    def _stepped(self) -> tuple[Node, ...]:
+        """The parameters whose gradients this machine computes."""
+        return tuple(
+            self._graph[number]
+            for number, node in self._graph.gradients.items()
+            if node.id in self.program.results and self._graph[number].is_input
+        )
 
     def _refresh(self) -> None:
         """Compile again if the graph has changed in a way that concerns machines."""
@@ -309,6 +330,15 @@ class TapeMachine:
                     hint=f"gf.let({node.label}, ...)",
                     where=node.origin,
                 )
+
+    def _run(self) -> None:
+        """Run the whole program once."""
+        self._begin()
+        if self._watcher.is_active:
+            self._run_watched()
+        else:
+            self._run_fast()
+        self._finish()
 
     def _run_fast(self) -> None:
         try:

@@ -66,7 +66,7 @@ def test_an_interrupted_step_is_not_counted(monkeypatch):
     situation.give([0.5])
     solver = gf.AdamSolver(learn_rate=0.25)
     with monkeypatch.context() as patch:
-        patch.setattr(np, "multiply", interrupt)
+        patch.setattr(gf.AdamSolver, "coefficients", interrupt)
         with pytest.raises(KeyboardInterrupt):
             solver.step(situation.nodes)
     solver.step(situation.nodes)

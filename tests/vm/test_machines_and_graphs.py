@@ -361,7 +361,7 @@ def test_running_over_a_table_sees_a_graph_that_has_changed(backend):
 
 
 def test_running_over_a_wrong_table_is_refused(backend):
-    g, _, rows, cost = table_model()
+    g, _, rows, _ = table_model()
     machine = gf.TapeMachine(g, backend=backend)
     for table in ([[0, 1]], [0, 1, 2], [[0.0, 1.0, 2.0]], np.zeros((1, 4), int), "abc", None):
         with pytest.raises(gf.OptionError, match="no table of positions"):
@@ -369,8 +369,7 @@ def test_running_over_a_wrong_table_is_refused(backend):
     assert machine.runs == 0
     with pytest.raises(gf.PositionError):
         machine.run_over(rows, [[0, 1, 2], [0, 1, 4]])
-    assert machine.runs == 1
-    assert cost.value.shape == ()
+    assert machine.runs == 0
     assert machine.run_over(rows, np.zeros((0, 3), int)).shape == (0,)
     without = gf.TapeMachine(gf.ExprGraph(), backend=backend)
     with pytest.raises(gf.MachineError, match="computes no cost"):

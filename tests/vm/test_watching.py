@@ -220,6 +220,22 @@ def test_after_a_bad_number_the_values_before_it_can_be_read(backend):
         after.value  # noqa: B018 - reading is what is tested
 
 
+def test_after_a_bad_input_nothing_of_an_earlier_run_is_shown(backend):
+    g = gf.ExprGraph()
+    x = gf.scalar(g, name="x", value=1.0)
+    y = gf.tanh(x)
+    machine = gf.TapeMachine(g, backend=backend, watch_nan=True)
+    machine.run_all()
+    gf.let(x, np.nan)
+    with pytest.raises(gf.NumericalError):
+        machine.run_all()
+    with pytest.raises(gf.ValueNotKept):
+        y.value  # noqa: B018 - reading is what is tested
+    gf.let(x, 0.0)
+    machine.run_all()
+    assert y.value == 0.0
+
+
 def test_whole_numbers_and_bools_are_never_bad(backend):
     g = gf.ExprGraph()
     ids = gf.vector(g, 2, dtype="int64", value=[0, 1])

@@ -103,8 +103,7 @@ def test_watched_nodes_are_logged_as_they_are_computed():
     lines = []
     with native(g, watch=y, logger=lines.append, value_format=".3f") as vm:
         vm.run_all()
-    assert "y = [7.389 54.598 403.429]" in lines
-    assert len(lines) == len(vm.program) + 1
+    assert lines == ["y = [7.389 54.598 403.429]"]
 
 
 def test_a_trace_shows_the_same_as_on_numpy():
