@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from unittest import mock
 
 import numpy as np
 from hypothesis import strategies as st
 
 import graphflow as gf
+from graphflow.solvers import rules
 from tests.solvers.reference import OWN_OPTIONS, SHARED_OPTIONS
 
 SOLVERS = tuple(OWN_OPTIONS)
@@ -46,6 +49,13 @@ class Situation:
 
     def values(self):
         return np.concatenate([node.value.ravel() for node in self.nodes])
+
+
+@contextlib.contextmanager
+def solving_on(backend):
+    """Solvers that take their first step in here run on this backend ever after."""
+    with mock.patch.object(rules, "choose_backend", return_value=(None, backend)):
+        yield
 
 
 def small(low, high):

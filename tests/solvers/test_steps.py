@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphflow as gf
+from graphflow.testing.agreement import available_backends
 from tests.solvers.reference import Reference
-from tests.solvers.situations import SOLVERS, Situation, random_gradients, random_weights
+from tests.solvers.situations import SOLVERS, Situation, random_gradients, random_weights, solving_on
 
 SHAPES = [(), (3,), (2, 2), (), (1, 2)]
 SIZE = 11
@@ -102,13 +103,15 @@ def test_gradients_are_left_as_they_are(kind):
 
 @pytest.mark.parametrize("kind", SOLVERS)
 @pytest.mark.parametrize("options", [{}, {"clip": 1.0, "batch_size": 4, "clip_norm": 1.0}])
-def test_steps_allocate_nothing_after_the_first(kind, options):
+@pytest.mark.parametrize("backend", available_backends())
+def test_steps_allocate_nothing_after_the_first(kind, options, backend):
     size = 200_000
     situation = Situation([(size // 2,), (size // 2,)], "float32", values=np.ones(size))
     situation.give(np.linspace(-1, 1, size))
     solver = getattr(gf, kind)(**options)
-    for _ in range(2):
-        solver.step(situation.nodes)
+    with solving_on(backend):
+        for _ in range(2):
+            solver.step(situation.nodes)
     tracemalloc.start()
     try:
         solver.step(situation.nodes)

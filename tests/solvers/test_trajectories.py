@@ -9,8 +9,16 @@ from hypothesis import strategies as st
 
 import graphflow as gf
 from graphflow.solvers import memory
+from graphflow.testing.agreement import available_backends
 from tests.solvers.reference import Reference
-from tests.solvers.situations import SOLVERS, Situation, kinds_with_options, random_gradients, random_weights
+from tests.solvers.situations import (
+    SOLVERS,
+    Situation,
+    kinds_with_options,
+    random_gradients,
+    random_weights,
+    solving_on,
+)
 
 SHAPES = [(), (3,), (2, 2), (), (1, 2)]
 SIZE = 11
@@ -56,12 +64,14 @@ def test_a_scalar_steps_like_any_other_parameter(kind):
 
 
 @pytest.mark.parametrize("kind", SOLVERS)
-def test_long_runs_are_cut_into_pieces_without_a_seam(kind, monkeypatch):
+@pytest.mark.parametrize("backend", available_backends())
+def test_long_runs_are_cut_into_pieces_without_a_seam(kind, backend, monkeypatch):
     gradients, weights = random_gradients(6, 10, SIZE), random_weights(6, SIZE)
     options = {"clip_norm": 1.0}
-    whole, _ = walk(kind, options, "float64", gradients, weights)
-    monkeypatch.setattr(memory, "PIECE", 4)
-    cut, _ = walk(kind, options, "float64", gradients, weights)
+    with solving_on(backend):
+        whole, _ = walk(kind, options, "float64", gradients, weights)
+        monkeypatch.setattr(memory, "PIECE", 4)
+        cut, _ = walk(kind, options, "float64", gradients, weights)
     np.testing.assert_allclose(cut, whole, rtol=1e-12, atol=1e-15)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 
 import numpy as np
@@ -205,49 +204,6 @@ def test_an_op_that_cannot_be_hashed_is_named():
     with pytest.raises(gf.OpContractError, match="cannot be told from others") as caught:
         gf.TapeMachine(g)
     assert "made at test_failures.py:" in str(caught.value)
-
-
-def interrupt(*_):
-    raise KeyboardInterrupt
-
-
-def test_interrupts_at_any_instant(backend):
-    """300 of them in the middle of training: each time the machine and the graph go on as if nothing had been."""
-    g = gf.ExprGraph(seed=1)
-    x = gf.matrix(g, (4, 3), name="x", init=gf.ones())
-    w = gf.matrix(g, (3, 3), name="w", init=gf.glorot_n())
-    row = w[0]
-    hidden = gf.tanh(x @ w + row)
-    cost = gf.mean(gf.softmax_cross_entropy(hidden, [0, 1, 2, 0]))
-    gf.grad(cost, w)
-    machine = gf.TapeMachine(g, backend=backend)
-    moments = np.random.default_rng(0).uniform(1e-5, 8e-4, 300)
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for moment in moments:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, moment)
-                for number in range(1000):
-                    gf.unsafe_let(row, number % 3)
-                    gf.let(x, np.full((4, 3), number / 1000))
-                    machine.run_all()
-                    if number % 5 == 0:
-                        gf.unsafe_let(hidden, np.zeros((4, 3)))
-                        machine.run_all()
-                        gf.unsafe_let(hidden, None)
-            except KeyboardInterrupt:
-                pass
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0.0)
-            machine.run_all()
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    gf.unsafe_let(hidden, None)
-    machine.run_all()
-    found = cost.value, w.grad
-    gf.LispMachine(g).run_all()
-    np.testing.assert_allclose(found[0], cost.value, rtol=1e-6)
-    np.testing.assert_allclose(found[1], w.grad, rtol=1e-5, atol=1e-7)
 
 
 def test_a_machine_that_could_not_be_compiled_tries_again():
