@@ -62,12 +62,16 @@ class NumpyUpdate:
             home = _home(update, number, last_read)
             slots.append(self._take(free) if home is None else home)
             operands = tuple(slots[operand] for operand in step.operands)
-            self._calls.append(Call(UFUNCS.get(step.primitive, np.positive), operands, slots[-1]))
+            if _is_clip(update, number, last_read):
+                # numpy has vector code for a maximum and the minimum behind it, but not for the two with a number each.
+                operands = (*self._calls.pop().operands, operands[1])
+                self._calls.append(Call(np.clip, operands, slots[-1]))
+            else:
+                self._calls.append(Call(UFUNCS.get(step.primitive, np.positive), operands, slots[-1]))
         # What was still read when its successor was found.
         self._calls += [
             Call(np.positive, (slots[result],), place) for place, result in update.results if slots[result] != place
         ]
-        self._calls = _with_clips(self._calls)
 
     def _take(self, free: list[int]) -> int:
         if free:
@@ -110,17 +114,10 @@ def _home(update: ScalarUpdate, number: int, last_read: Sequence[int]) -> int | 
     return None
 
 
-def _with_clips(calls: Sequence[Call]) -> list[Call]:
-    """The calls, with a maximum and the minimum behind it as one: numpy has vector code for that, not for the two."""
-    found: list[Call] = []
-    for call in calls:
-        before = found[-1] if found else None
-        if (
-            before is not None
-            and (before.function, call.function) == (np.maximum, np.minimum)
-            and call.operands[0] == before.target == call.target
-        ):
-            found[-1] = Call(np.clip, (*before.operands, call.operands[1]), call.target)
-        else:
-            found.append(call)
-    return found
+def _is_clip(update: ScalarUpdate, number: int, last_read: Sequence[int]) -> bool:
+    """Whether a step is the minimum of the step before it, a maximum that nobody else reads."""
+    steps, place = update.program.steps, number - len(update.program.inputs)
+    words = [step.primitive for step in steps[max(0, place - 1) : place + 1]]
+    return (
+        words == ["maximum", "minimum"] and steps[place].operands[0] == number - 1 and last_read[number - 1] == number
+    )
