@@ -6,6 +6,8 @@ sigmoids through one tanh over all gates, gradients of weights as one product ov
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from tests.bench.contender import Array, Arrays
@@ -36,7 +38,7 @@ def sentences(ids: Array | None) -> Array:
     return np.resize(ids % SYMBOLS, (ROWS, STEPS + 1)).astype(np.int64)
 
 
-class Book:
+class Book(ABC):
     """What both cells share: the parameters in one block, the decoder, the soft feedback, the loss and RMSProp."""
 
     def __init__(self, weights: Arrays, dtype: type) -> None:
@@ -113,18 +115,18 @@ class Book:
         change += root
         self.block -= change
 
-    def cell(self, t: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def cell(self, t: int) -> None: ...
 
-    def begin_backward(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def begin_backward(self) -> None: ...
 
+    @abstractmethod
     def cell_backward(self, t: int, dh: Array) -> Array:
         """From the gradient of h[t + 1] to that of h[t], filling dz[t] and dx[t]."""
-        raise NotImplementedError
 
-    def gate_gradients(self, out: Array) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def gate_gradients(self, out: Array) -> None: ...
 
 
 class LSTM(Book):

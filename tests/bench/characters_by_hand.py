@@ -7,6 +7,8 @@ and the rows are looked up afterwards: less arithmetic where there are fewer sym
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import numpy as np
 
 from tests.bench.book_by_hand import views
@@ -52,7 +54,7 @@ def windows(workload: str, ids: Array | None) -> tuple[Array, Array]:
     return streams[:-1].reshape(shape).copy(), streams[1:].reshape(shape).copy()
 
 
-class Characters:
+class Characters(ABC):
     """What both cells share."""
 
     def __init__(self, workload: str, dtype: type, *, is_folded: bool) -> None:
@@ -140,14 +142,14 @@ class Characters:
         """The last state of this window is the first of the next."""
         self.hs[0] = self.hs[-1]
 
-    def cell(self, t: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def cell(self, t: int) -> None: ...
 
-    def begin_backward(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def begin_backward(self) -> None: ...
 
-    def cell_backward(self, t: int, dh: Array) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def cell_backward(self, t: int, dh: Array) -> None: ...
 
 
 class RNN(Characters):
