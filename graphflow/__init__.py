@@ -95,7 +95,7 @@ from graphflow.solvers import (
     VanillaSolver,
 )
 from graphflow.tape.program import Program
-from graphflow.vm import LispMachine, TapeMachine, compile_graph, function
+from graphflow.vm import LispMachine, Profile, ProfileGroup, ProfileRow, TapeMachine, compile_graph, function
 
 __version__ = "0.1.0"
 
@@ -124,6 +124,9 @@ __all__ = [
     "OpContractError",
     "OptionError",
     "PositionError",
+    "Profile",
+    "ProfileGroup",
+    "ProfileRow",
     "Program",
     "RMSPropSolver",
     "Reading",

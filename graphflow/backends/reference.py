@@ -16,6 +16,7 @@ from graphflow.backends import Backend, Executable, Storage
 from graphflow.backends.arrays import Arrays
 from graphflow.backends.contraction import contract_actions
 from graphflow.backends.scalar_steps import Action, Registers, program_actions
+from graphflow.backends.timing import Stopwatch, nothing, stopwatch
 from graphflow.errors import OpContractError, PositionError
 from graphflow.loops import (
     Call,
@@ -73,6 +74,10 @@ class ReferenceExecutable(Executable):
         self._linker.run_number = number
         self._steps[position]()
         self.position = position + 1
+
+    def timed(self, number: int, count: int) -> Stopwatch:
+        self._linker.run_number = number
+        return stopwatch(self, self._steps, nothing)
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)

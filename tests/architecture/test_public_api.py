@@ -34,7 +34,7 @@ PROMISED = {
 METHODS = {
     "ExprGraph": "by_name nodes inputs roots subgraph unbind_all to_dot render step",
     "Node": "name shape dtype value grad id op inputs is_scalar is_vector is_matrix",
-    "TapeMachine": "run_all reset close step program backend",
+    "TapeMachine": "run_all reset close step profile program backend",
     "LispMachine": "run_all",
     "Checkpoint": "restore",
     "RMSPropSolver": "step state_dict load_state_dict",

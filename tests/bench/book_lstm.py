@@ -1,8 +1,9 @@
 """W1 and W1g: the Gorgonia chapter's 30-step network, one sentence at a time, trained on random sentences.
 
-    python tests/bench/book_lstm.py [lstm|gru] [--backend auto|numpy|native]
+    python tests/bench/book_lstm.py [lstm|gru] [--backend auto|numpy|native] [--profile]
 
-Prints nodes, instructions, seconds to build and compile, and medians of rebinding, run and solver step.
+Prints nodes, instructions, seconds to build and compile, and medians of rebinding, run and solver step; with --profile
+also the microseconds of each instruction.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("cell", nargs="?", choices=("lstm", "gru"), default="lstm")
     parser.add_argument("--backend", choices=("auto", "numpy", "native"), default="auto")
     parser.add_argument("--sentences", type=int, default=1000)
+    parser.add_argument("--profile", action="store_true")
     arguments = parser.parse_args()
     begin = time.perf_counter()
     g = gf.ExprGraph(seed=1)
@@ -74,6 +76,8 @@ def main() -> None:
     print(f"build and differentiate {built - begin:.3f} s, compile {compiled - built:.3f} s, backend {machine.backend}")
     print(f"medians in us: rebind {medians['rebind']:.1f}, run {medians['run']:.0f}, solver {medians['step']:.0f}")
     print(f"{total * 1e3:.2f} ms per sentence, {1 / total:.0f} sentences/s")
+    if arguments.profile:
+        print(machine.profile())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ import numpy as np
 from graphflow.backends import Backend, Executable, Storage
 from graphflow.backends.llvm.host import Host, MachineCode, driver_of, this_host
 from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, write_kernel
+from graphflow.backends.llvm.timing import stretches_timed
 from graphflow.backends.reference import Linker
+from graphflow.backends.timing import Stopwatch
 from graphflow.tape.program import Operand, Program
 from graphflow.values import Array
 
@@ -57,6 +59,7 @@ class NativeExecutable(Executable):
         self._linker = Linker(program, storage)
         self._positions = storage.positions
         self.kernels, functions = self._compile(program, host)
+        self._host = host
         self._driver = driver_of(host)
         self._drive = self._driver.drive
         # The context that word 1 of every record points to: address of the positions, unused, alarm.
@@ -157,6 +160,10 @@ class NativeExecutable(Executable):
             self._context[ALARM] = 0
             # numpy looks at the ids first, and says which one it is.
             self._linker.link(self._program.instructions[position])()
+
+    def timed(self, number: int, count: int) -> Stopwatch:
+        self._begin(number)
+        return stretches_timed(self, self._stretches, self._table_address, self._drive, self._host)
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
