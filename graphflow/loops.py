@@ -6,7 +6,7 @@ forms on equal types compile once. All are stated over logical indices, never ov
     Map       out[i] = f(x0[i], x1[i], ...)                    elementwise, numpy broadcasting
     Reduce    out[i] = g(fold over the axes of f(x)[i, ...])   sum, max, min, prod
     Rows      softmax and its kind: maps and folds along one axis, in one pass over each row
-    Contract  out[out] = sum over the labels missing there of left[left] * right[right]
+    Contract  out[out] = sum over the labels missing there of left[left] * right[right]; several such sums added
     View      out[i] = x[start + step * i, ...]                slices, transposes, broadcasts: no arithmetic
     Reshape   the same elements in the same order, another shape
     Place     the adjoint of a View: zeros with x put (added) at the places the view reads
@@ -99,7 +99,11 @@ class Rows:
 
 @dataclass(frozen=True)
 class Contract:
-    """A sum of products: labels shared by both inputs and missing in the result are summed; a size of 1 broadcasts."""
+    """A sum of products: labels shared by both inputs and missing in the result are summed; a size of 1 broadcasts.
+
+    There may be several pairs of inputs, left, right, left, right and so on: what each gives is added up. The labels
+    are the same for all, the sizes of what is summed need not be.
+    """
 
     left: tuple[int, ...]
     right: tuple[int, ...]

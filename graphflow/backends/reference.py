@@ -165,8 +165,13 @@ def _(loop: Reduce, inputs: Sequence[Array], output: Array, linker: Linker) -> l
 
 
 @_actions.register
-def _(loop: Contract, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
-    return contract_actions(loop, inputs[0], inputs[1], output)
+def _(loop: Contract, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
+    actions = contract_actions(loop, inputs[0], inputs[1], output)
+    for first in range(2, len(inputs), 2):
+        term = linker.registers.take(-3, TensorType(output.dtype, output.shape))
+        actions += contract_actions(loop, inputs[first], inputs[first + 1], term)
+        actions.append(partial(np.add, output, term, output))
+    return actions
 
 
 @_actions.register

@@ -11,6 +11,7 @@ from graphflow.passes.batch_products import batch_products
 from graphflow.passes.evaluation import evaluate_mode
 from graphflow.passes.fold import fold
 from graphflow.passes.fuse import fuse
+from graphflow.passes.join_products import join_products
 from graphflow.passes.lower import lower
 from graphflow.passes.memory import place
 from graphflow.passes.merge import merge
@@ -31,6 +32,7 @@ PIPELINE: tuple[Pass, ...] = (
     lower,
     sum_products,
     batch_products,
+    join_products,
     merge,
     prune,
     split_totals,
@@ -42,7 +44,7 @@ EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
 # After these an instruction may stand for several of the user's nodes, or a value for none that was computed.
-BLENDING = (fold, fuse, sum_products, batch_products)
+BLENDING = (fold, fuse, sum_products, batch_products, join_products)
 
 
 def run_passes(plan: Plan, passes: Sequence[Pass] = PIPELINE) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+from collections.abc import Sequence
 
 from graphflow.dtypes import DType
 from graphflow.loops import Map
@@ -58,7 +59,12 @@ def _advance(
 
 def is_total(value: Value) -> bool:
     """Whether a value is a plain sum of three or more values."""
-    if not isinstance(value.loop, Map) or len(value.inputs) < 3:
+    return len(value.inputs) > 2 and is_sum(value)
+
+
+def is_sum(value: Value) -> bool:
+    """Whether a value is a plain sum of two or more values."""
+    if not isinstance(value.loop, Map) or len(value.inputs) < 2:
         return False
     return value.loop == sum_of(len(value.inputs), value.type.dtype)
 
@@ -67,3 +73,11 @@ def is_total(value: Value) -> bool:
 def sum_of(terms: int, dtype: DType) -> Map:
     """x0 + x1 + ..., added from the left."""
     return Map(trace(lambda *scalars: functools.reduce(operator.add, scalars), [dtype] * terms))
+
+
+def add_sum(editor: PlanEditor, value: Value, terms: Sequence[int]) -> int:
+    """The sum of the given values, in place of another sum; a single one is its own sum."""
+    if len(terms) == 1:
+        return terms[0]
+    loop = sum_of(len(terms), value.type.dtype)
+    return editor.add(value._replace(op=None, loop=loop, inputs=tuple(terms), overwrites=(0, 1)))

@@ -13,7 +13,7 @@ from typing import final
 
 from graphflow.loops import Concat, Contract, Reduce
 from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
-from graphflow.passes.split_totals import is_total, sum_of
+from graphflow.passes.split_totals import add_sum, is_total
 from graphflow.tensortype import TensorType
 
 # Below this many terms the copies cost more than they save.
@@ -81,7 +81,7 @@ class _Joiner:
         joined_terms = {term for terms in groups.values() for term in terms}
         rest = [new[term] for term in old.inputs if term not in joined_terms]
         products = [self._product(editor, value, loop, [new[term] for term in terms]) for loop, terms in groups.items()]
-        return _total(editor, value, [*rest, *products])
+        return add_sum(editor, value, [*rest, *products])
 
     def _product(self, editor: PlanEditor, value: Value, loop: Contract, terms: Sequence[int]) -> int:
         """The sum of products of one kind as one product."""
@@ -106,10 +106,13 @@ class _Joiner:
 
 
 def _can_be_joined(loop: Contract) -> bool:
-    """Whether a sum of such products is one product: outer products stack, shared first axes follow one another."""
+    """Whether a sum of such products is one product: outer products stack, shared first axes follow one another.
+
+    Not where the results are vectors: there the matrices would have to be put together (see `join_products`).
+    """
     if not loop.summed:
         return not set(loop.left) & set(loop.right)
-    return len(loop.summed) == 1 and loop.left[:1] == loop.right[:1] == loop.summed
+    return len(loop.summed) == 1 and loop.left[:1] == loop.right[:1] == loop.summed and len(loop.out) != 1
 
 
 def _in_order_of_time(values: Sequence[Value], terms: Sequence[int]) -> list[tuple[int, ...]]:
@@ -118,11 +121,3 @@ def _in_order_of_time(values: Sequence[Value], terms: Sequence[int]) -> list[tup
     Of two factors the one that was computed first belongs to the forward pass, so its order is that of time.
     """
     return sorted((values[term].inputs for term in terms), key=min)
-
-
-def _total(editor: PlanEditor, value: Value, terms: Sequence[int]) -> int:
-    """A sum of the given values."""
-    if len(terms) == 1:
-        return terms[0]
-    loop = sum_of(len(terms), value.type.dtype)
-    return editor.add(value._replace(op=None, loop=loop, inputs=tuple(terms), overwrites=(0, 1)))

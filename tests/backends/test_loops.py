@@ -63,9 +63,11 @@ def test_contractions(backend, case, dtype, is_strided, seed):
         wide[0].astype(float), list(loop.left), wide[1].astype(float), list(loop.right), list(loop.out)
     )
     found = run_loop(loop, arrays, TensorType(dtype, final), backend=backend, is_strided=is_strided)
-    np.testing.assert_allclose(
-        found, expected, rtol=1e-4 if dtype == float32 else 1e-12, atol=1e-4 if dtype == float32 else 1e-12
-    )
+    bound = 1e-4 if dtype == float32 else 1e-12
+    np.testing.assert_allclose(found, expected, rtol=bound, atol=bound)
+    # What a second and a third pair give is added.
+    found = run_loop(loop, arrays * 3, TensorType(dtype, final), backend=backend, is_strided=is_strided)
+    np.testing.assert_allclose(found, 3.0 * expected, rtol=bound, atol=3.0 * bound)
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""sum_products and batch_products: the plans they make, and that they change no value beyond rounding."""
+"""sum_products, batch_products, join_products: the plans they make; they change no value beyond rounding."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import graphflow as gf
 from graphflow.ops.arithmetic import total
 from graphflow.passes import PIPELINE, Plan, plan_of, run_passes, verify
 from graphflow.passes.batch_products import batch_products
+from graphflow.passes.join_products import join_products
 from graphflow.passes.lower import lower
 from graphflow.passes.prune import prune
 from graphflow.passes.sum_products import sum_products
@@ -45,6 +46,16 @@ BATCHED = """\
 %14   float32[2]       map tanh(x) (%13)  kept"""
 
 
+JOINED = """\
+%0    float32[2, 3]    input  w
+%1    float32[3]       input  x
+%2    float32[2, 4]    input  v
+%3    float32[4]       input  h
+%4    float32[2]       input  b
+%5    float32[2]       contract ab,b->a (%0, %1, %2, %3)
+%6    float32[2]       map (x0 + x1) (%5, %4)  kept"""
+
+
 def lowered(*kept: gf.Node) -> Plan:
     return run_passes(plan_of(kept, kept), (lower,))
 
@@ -64,6 +75,46 @@ def test_independent_products_with_one_weight_become_one_product():
     plan = batch_products(lowered(*kept))
     verify(plan)
     assert str(prune(plan)) == BATCHED
+
+
+def products_of_a_gate(g: gf.ExprGraph) -> tuple[gf.Node, gf.Node, gf.Node]:
+    w, x = gf.matrix(g, (2, 3), name="w"), gf.vector(g, 3, name="x")
+    v, h = gf.matrix(g, (2, 4), name="v"), gf.vector(g, 4, name="h")
+    return w @ x, v @ h, gf.vector(g, 2, name="b")
+
+
+def test_products_that_are_added_up_become_one_loop():
+    first, second, bias = products_of_a_gate(gf.ExprGraph())
+    plan = prune(join_products(lowered(first + second + bias)))
+    verify(plan)
+    assert str(plan) == JOINED
+
+
+def test_products_that_somebody_else_reads_stay_apart():
+    first, second, bias = products_of_a_gate(gf.ExprGraph())
+    for kept in ([first + second + bias, first], [first + second + bias, gf.tanh(second)], [first + first, second]):
+        before = lowered(*kept)
+        assert str(join_products(before)) == str(before)
+
+
+@pytest.mark.parametrize("count", [2, 8, 9, 20])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_many_products_in_one_sum(count, backend):
+    """Of both kinds, beside a vector; more than one loop takes."""
+    g = gf.ExprGraph(seed=5)
+    init = gf.gaussian_init()
+    terms = [gf.vector(g, 6, dtype="float64", init=init)]
+    for number in range(count):
+        w = gf.matrix(g, (6, 2 + number), dtype="float64", init=init)
+        terms.append(w @ gf.vector(g, 2 + number, dtype="float64", init=init))
+        terms.append(gf.vector(g, 5, dtype="float64", init=init) @ gf.matrix(g, (5, 6), dtype="float64", init=init))
+    result = total(*terms)
+    machine = gf.TapeMachine(g, outputs=result, backend=backend)
+    machine.run_all()
+    found = result.value
+    assert len(machine.program) <= 2 * -(-count // 8) + 2 * -(-count // 8)
+    gf.LispMachine(g).run_all()
+    np.testing.assert_allclose(found, result.value, rtol=1e-12)
 
 
 def test_products_that_wait_for_each_other_stay_apart():
@@ -123,5 +174,5 @@ def test_cost_and_gradients_are_those_of_the_lisp_machine(cell, batch, backend):
 @pytest.mark.parametrize("batch", [(), (3,)])
 def test_the_passes_save_instructions_on_the_graph_as_it_is_written(batch):
     g, _, _ = network("lstm", batch)
-    without = [each for each in PIPELINE if each not in (sum_products, batch_products)]
+    without = [each for each in PIPELINE if each not in (sum_products, batch_products, join_products)]
     assert len(compile_request(request_of(g))) < 0.8 * len(compile_request(request_of(g, passes=without)))

@@ -214,11 +214,17 @@ def total_of(writer: Writer, parts: Sequence[Value]) -> Value:
     return parts[0]
 
 
-def store_lane_sums(writer: Writer, vectors: Sequence[Value], pointer: Value) -> None:
-    """Write the sum of each vector's lanes, side by side; at most as many vectors as one has lanes."""
+def store_lane_sums(writer: Writer, vectors: Sequence[Value], pointer: Value, *, is_added: bool = False) -> None:
+    """Write the sum of each vector's lanes, side by side, or add it to what is there.
+
+    At most as many vectors as one has lanes.
+    """
     count = len(vectors)
     filled = [*vectors, *[vectors[-1]] * ((1 << (count - 1).bit_length()) - count)]
     sums = lane_sums(writer, filled)
     if len(filled) == 1:
         sums = writer.value(f"extractelement {sums}, i64 0", sums.element)
-    writer.store(sums, pointer, None if count == len(filled) else count)
+    used = None if count == len(filled) else count
+    if is_added:
+        sums = writer.add(writer.load(pointer, sums.element, sums.lanes, used), sums)
+    writer.store(sums, pointer, used)

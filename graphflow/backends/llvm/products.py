@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphflow.backends.llvm.matrix_products import write_matrix_product
-from graphflow.backends.llvm.product_form import at, product_of
-from graphflow.backends.llvm.vector_products import write_vector_product
+from graphflow.backends.llvm.product_form import Form, at, product_of
+from graphflow.backends.llvm.vector_products import Term, write_vector_products
 from graphflow.backends.llvm.writer import Value, Writer
 from graphflow.loops import Contract
 from graphflow.tape.program import Operand
@@ -14,15 +14,23 @@ from graphflow.tape.program import Operand
 
 def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], output: Operand) -> bool:
     """Write the kernel that fits the strides; False where none does."""
-    form = product_of(loop, inputs, output)
-    if form is None:
-        return False
+    forms: list[Form] = []
+    for first in range(0, len(inputs), 2):
+        form = product_of(loop, inputs[first : first + 2], output)
+        if form is None:
+            return False
+        forms.append(form)
+    if len(forms) > 1:
+        return _write_several(writer, forms)
+    (form,) = forms
     product = form.product
-    write = write_vector_product if product.rows == 1 else write_matrix_product
 
     def along(axis: int, places: list[Value]) -> None:
         if axis == len(form.outer):
-            write(writer, product, *places)
+            if product.rows == 1:
+                write_vector_products(writer, [Term(product, *places[:2])], places[2])
+            else:
+                write_matrix_product(writer, product, *places)
             return
 
         def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
@@ -33,4 +41,16 @@ def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], ou
         writer.loop(form.outer[axis].size, 1, inside)
 
     along(0, [writer.operand(number) for number in form.order])
+    return True
+
+
+def _write_several(writer: Writer, forms: Sequence[Form]) -> bool:
+    """The sum of several products of one row each; False where one of them has more."""
+    if any(form.product.rows > 1 or form.outer for form in forms):
+        return False
+    terms = []
+    for number, form in enumerate(forms):
+        left, right, _ = form.order
+        terms.append(Term(form.product, writer.operand(2 * number + left), writer.operand(2 * number + right)))
+    write_vector_products(writer, terms, writer.operand(2 * len(forms)))
     return True

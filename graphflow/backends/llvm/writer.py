@@ -8,7 +8,8 @@ written is what runs. A `Writer` writes the body of one function; every method t
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple, final
 
@@ -56,6 +57,8 @@ class Writer:
     def __init__(self, name: str, vector_bytes: int) -> None:
         self.name = name
         self.vector_bytes = vector_bytes
+        # Vector registers: AVX-512 has twice as many, for its narrower vectors too.
+        self.registers = 32 if vector_bytes == 64 else 16
         self.record = Value("%record", "ptr")
         self.declarations: set[str] = set()
         # Room on the stack is taken once, on entry, and not again in every round of a loop.
@@ -68,6 +71,14 @@ class Writer:
         """The whole function."""
         body = "\n".join(["entry:", *self._stack, *self._lines])
         return f"define void @{self.name}(ptr %record) {{\n{body}\n  ret void\n}}\n"
+
+    @contextmanager
+    def narrowed(self, vector_bytes: int) -> Iterator[None]:
+        """Within a `with` block vectors are at most as wide as this."""
+        widest = self.vector_bytes
+        self.vector_bytes = min(widest, vector_bytes)
+        yield
+        self.vector_bytes = widest
 
     # --- values -------------------------------------------------------------------------------------------------------
 

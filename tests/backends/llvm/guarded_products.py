@@ -61,7 +61,7 @@ def main():
             for kind in ("matrix", "matrix vector", "vector matrix"):
                 for each in sizes:
                     case = product_case(generator, *each, dtype, layouts, kind)
-                    kept.append([GuardedPages(array.nbytes) for array in case[1:]])
+                    kept.append([GuardedPages(array.nbytes) for array in (case.left, case.right, case.output)])
                     cases.append(case)
     if "slip" in sys.argv:
         ctypes.memset(kept[0][0].start, 0, 1)

@@ -35,12 +35,18 @@ def operand_of(array):
 
 
 class Case(NamedTuple):
-    """A contraction and the arrays it works on."""
+    """A contraction and the arrays it works on; `more` are further pairs, left and right in turn."""
 
     loop: Contract
     left: np.ndarray
     right: np.ndarray
     output: np.ndarray
+    more: tuple[np.ndarray, ...] = ()
+
+    @property
+    def arrays(self):
+        """In the order of the operands."""
+        return (self.left, self.right, *self.more, self.output)
 
 
 class Kernels:
@@ -54,9 +60,9 @@ class Kernels:
         self.cases = list(cases)
         texts, declarations, self.written = [DRIVER], set(), []
         for number, case in enumerate(self.cases):
-            operands = [operand_of(array) for array in case[1:]]
+            operands = [operand_of(array) for array in case.arrays]
             # The node only names the instruction in messages; a kernel never reads it.
-            instruction = Instruction(case.loop, tuple(operands[:2]), operands[2], None)
+            instruction = Instruction(case.loop, tuple(operands[:-1]), operands[-1], None)
             writer = write_kernel(instruction, f"kernel{number}", host.vector_bytes)
             self.written.append(writer is not None)
             if writer is not None:
@@ -71,7 +77,7 @@ class Kernels:
     def table(self, number, times=1):
         """The records of one case, to be run several times by one call."""
         case = self.cases[number]
-        words = [self._found[f"kernel{number}"], 0, *[array.ctypes.data for array in case[1:]]]
+        words = [self._found[f"kernel{number}"], 0, *[array.ctypes.data for array in case.arrays]]
         record = np.array(words, np.int64)
         return record, np.full(times, record.ctypes.data, np.int64)
 

@@ -56,15 +56,17 @@ def letters(labels):
 
 def reference(case):
     """The contraction in float64."""
-    left, right = case.left.astype(np.float64), case.right.astype(np.float64)
+    factors = [array.astype(np.float64) for array in case.arrays[:-1]]
     labels = f"{letters(case.loop.left)},{letters(case.loop.right)}->{letters(case.loop.out)}"
-    return np.einsum(labels, left, right)
+    return sum(np.einsum(labels, left, right) for left, right in zip(factors[::2], factors[1::2], strict=True))
 
 
 def tolerance(case):
     """What rounding may do: the sum of the magnitudes times a few roundings for each summand."""
-    magnitude = reference(case._replace(left=abs(case.left), right=abs(case.right)))
+    sizes = case._replace(left=abs(case.left), right=abs(case.right), more=tuple(map(abs, case.more)))
+    magnitude = reference(sizes)
     count = max(1, case.left.size // max(1, case.output.size), *case.left.shape)
+    count += sum(array.shape[-1] for array in case.more)
     return magnitude * np.finfo(case.output.dtype).eps * (count + 4)
 
 
@@ -199,6 +201,27 @@ def test_products_under_outer_axes(host, dtype):
     check(batches(np.random.default_rng(4), dtype), host)
 
 
+# How the matrices of a sum lie: all along the sum, all along the results, one of each, with gaps.
+SUMS = [("plain", "plain"), ("turned", "turned"), ("plain", "turned", "every second column"), ("plain",) * 4]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layouts", SUMS)
+def test_sums_of_products_with_vectors(host, dtype, layouts):
+    """The pairs of one contraction differ in what they sum, and in how their matrices lie."""
+    generator = np.random.default_rng(7)
+    cases = []
+    for kind in ("matrix vector", "vector matrix"):
+        for results, *summed in ((1, 3, 2, 1, 1), (100, 20, 100, 7, 33), (17, 1, 64, 3, 5), (430, 9, 40, 2, 8)):
+            terms = [
+                product_case(generator, results, results, size, dtype, (layout, layout), kind)
+                for size, layout in zip(summed, layouts, strict=False)
+            ]
+            more = [array for term in terms[1:] for array in (term.left, term.right)]
+            cases.append(terms[0]._replace(more=tuple(more)))
+    check(cases, host)
+
+
 def test_what_has_no_kernel_is_left_to_numpy(host):
     generator = np.random.default_rng(5)
     whole = generator.normal(size=(4, 7, 5)).astype("float32")[:, 1:6:2]
@@ -206,7 +229,10 @@ def test_what_has_no_kernel_is_left_to_numpy(host):
     nothing_summed = product_case(generator, 3, 4, 0, "float32")
     nothing_there = product_case(generator, 0, 4, 3, "float32")
     gaps = product_case(generator, 3, 4, 5, "float32")._replace(output=np.empty((6, 8), "float32")[::2, ::2])
-    assert Kernels([two_sums, nothing_summed, nothing_there, gaps], host).written == [False] * 4
+    two_matrices = product_case(generator, 3, 4, 5, "float32")
+    two_matrices = two_matrices._replace(more=two_matrices.arrays[:2])
+    cases = [two_sums, nothing_summed, nothing_there, gaps, two_matrices]
+    assert Kernels(cases, host).written == [False] * len(cases)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
