@@ -7,9 +7,13 @@ native   machine code through LLVM, run by a loop over a table of instructions
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple, final
+
+import numpy as np
+import numpy.typing as npt
 
 from graphflow.backends.timing import Stopwatch, nothing, stopwatch
 from graphflow.blocks import block_of
@@ -35,6 +39,42 @@ class Storage:
     seed: int
 
 
+class Call(NamedTuple):
+    """A function in machine code that a solver wants called after each run.
+
+    Attributes:
+        function: its address; it takes the address of a record.
+        record: int64 words as `graphflow/backends/llvm/updates.py` lays them out; it is written to.
+        numbers: [rows, coefficients], the numbers that the record is to point to after each run.
+    """
+
+    function: int
+    record: npt.NDArray[np.int64]
+    numbers: Array
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Runs with nothing between them but other positions and a solver's step. All arrays are contiguous.
+
+    Attributes:
+        cells: [n] cells of the position table.
+        starts: [rows, n] what they are filled with before each run.
+        recorded: one float, which is recorded after each run.
+        values: [rows] float64, where it is recorded.
+        needs_finite: whether to stop at a number that is not finite, before the calls.
+        calls: what is called after each run.
+    """
+
+    cells: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+    recorded: Operand
+    values: npt.NDArray[np.float64]
+    needs_finite: bool
+    calls: Sequence[Call]
+
+
 class Executable(abc.ABC):
     """A program bound to storage, ready to run."""
 
@@ -48,6 +88,18 @@ class Executable(abc.ABC):
     @abc.abstractmethod
     def step(self, position: int, number: int) -> None:
         """Run one instruction."""
+
+    def run_rows(self, rows: Rows, number: int) -> int:
+        """Run row after row in one go; how many were done, which is none where that is beyond this backend.
+
+        It stops where an instruction fails, and where a number is not as it should be. The row at which it stops is to
+        be run by `run` then, which says what is wrong.
+
+        Args:
+            rows: what to do.
+            number: of the first run, as for `run`.
+        """
+        return 0
 
     @abc.abstractmethod
     def array(self, operand: Operand) -> Array:

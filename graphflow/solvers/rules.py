@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Never
+from typing import TYPE_CHECKING, NamedTuple, Never
 
 import numpy as np
 
+from graphflow.backends import Call
 from graphflow.backends.choice import choose_backend
 from graphflow.backends.updates import NumpyUpdate
 from graphflow.dtypes import DType
+from graphflow.node import Node
 from graphflow.scalars import Scalar, ScalarUpdate, trace_update
 from graphflow.solvers.memory import Piece
 from graphflow.solvers.solver import Solver
 from graphflow.values import Array
+
+if TYPE_CHECKING:
+    from graphflow.backends.llvm.updates import NativeUpdate
 
 Coefficients = Mapping[str, Scalar]
 
@@ -65,7 +70,7 @@ class RuleSolver(Solver):
     def __init__(self, *values: Never, **options: float | None) -> None:
         super().__init__(*values, **options)
         self._numpy_updates: dict[tuple[DType, tuple[str, ...]], NumpyUpdate] = {}
-        self._machine_code: dict[tuple[DType, tuple[str, ...]], Callable[[int], None] | None] = {}
+        self._machine_code: dict[tuple[DType, tuple[str, ...]], NativeUpdate | None] = {}
         self._linked: list[LinkedPiece] = []
         self._linked_from: Sequence[Piece] | None = None
 
@@ -142,6 +147,50 @@ class RuleSolver(Solver):
             else:
                 run(each.address)
 
+    def calls_ahead(self, nodes: Sequence[Node], steps: int) -> list[Call] | None:
+        """The next steps as calls of machine code, for whoever makes them; None where only `step` can.
+
+        That is so before the first step of these parameters, on the numpy backend, where a step depends on all
+        gradients together (clip_norm), and where a subclass has a way of its own.
+
+        Args:
+            nodes: parameters, as `step` takes them.
+            steps: how many.
+        """
+        if self.clip_norm is not None or not self._is_by_rule() or not self._is_as_before(nodes) or self._copied:
+            return None
+        if self._linked_from is not self._pieces or not self._linked:
+            return None
+        found: list[Call] = []
+        tables: dict[tuple[DType, int], tuple[int, Array] | None] = {}
+        for each in self._linked:
+            key = (each.piece.weights.dtype, each.piece.step)
+            if key not in tables:
+                tables[key] = self._table(*key, steps)
+            table = tables[key]
+            if table is None:
+                return None
+            found.append(Call(table[0], each.record.copy(), table[1]))
+        return found
+
+    def have_stepped(self, steps: int) -> None:
+        """So many of the steps that `calls_ahead` told of have been made."""
+        self._count_steps(steps)
+
+    def _is_by_rule(self) -> bool:
+        own = type(self)
+        return (own.step, own.prepare, own.update) == (Solver.step, Solver.prepare, RuleSolver.update)
+
+    def _table(self, dtype: DType, first: int, steps: int) -> tuple[int, Array] | None:
+        """Where the code for some steps lies, and their numbers, [steps, numbers]; None where there is no one code."""
+        rows = [self.coefficients(step) for step in range(first, first + steps)]
+        names = tuple(rows[0])
+        code = self._code(dtype, names)
+        if code is None or any(tuple(row) != names for row in rows):
+            return None
+        with np.errstate(all="ignore"):
+            return code.address, np.array([tuple(row.values()) for row in rows], dtype)
+
     def _prepared(self, linked_piece: LinkedPiece) -> Callable[[int], None] | None:
         """The machine code for a piece, its numbers being those of this step; None where there can be none."""
         coefficients = self.coefficients(linked_piece.piece.step)
@@ -149,17 +198,18 @@ class RuleSolver(Solver):
             coefficients["clip_norm"] = linked_piece.piece.scale
         numbers = linked_piece.numbers
         numbers[: len(coefficients)] = tuple(coefficients.values())
-        key = (numbers.dtype, tuple(coefficients))
+        code = self._code(numbers.dtype, tuple(coefficients))
+        return None if code is None else code.run
+
+    def _code(self, dtype: DType, names: tuple[str, ...]) -> NativeUpdate | None:
+        """The rule with these coefficients as machine code; None where there can be none."""
+        key = (dtype, names)
         if key not in self._machine_code:
-            self._machine_code[key] = self._compiled(*key)
+            from graphflow.backends.llvm.native import NativeBackend
+            from graphflow.backends.llvm.updates import native_update
+
+            self._machine_code[key] = native_update(self._traced(*key), 2 + len(self.moments), NativeBackend().host)
         return self._machine_code[key]
-
-    def _compiled(self, dtype: DType, names: tuple[str, ...]) -> Callable[[int], None] | None:
-        from graphflow.backends.llvm.native import NativeBackend
-        from graphflow.backends.llvm.updates import native_update
-
-        found = native_update(self._traced(dtype, names), 2 + len(self.moments), NativeBackend().host)
-        return None if found is None else found.run
 
     def _traced(self, dtype: DType, names: tuple[str, ...]) -> ScalarUpdate:
         """The rule as an update of weights, gradients and moments, the coefficients behind them."""

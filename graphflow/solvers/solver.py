@@ -140,9 +140,12 @@ class Solver(abc.ABC):
                 piece.scale = scale
             self.prepare(self._pieces)
             self._update_pieces(self._pieces)
+        self._count_steps(1)
+
+    def _count_steps(self, steps: int) -> None:
         for member in self._members:
-            member.step += 1
-        self._steps += 1
+            member.step += steps
+        self._steps += steps
 
     def _update_pieces(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:

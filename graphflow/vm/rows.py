@@ -1,22 +1,69 @@
-"""What `TapeMachine.run_over` needs: a table of positions, checked as a whole, and Ctrl-C held back between rows."""
+"""What `TapeMachine.run_over` needs: a table of positions, checked as a whole, and Ctrl-C held back between rows.
+
+Rows are run one by one, or several in one call of the backend, where it, the program and the solver allow that.
+"""
 
 from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from types import FrameType
-from typing import NamedTuple, Self, final
+from typing import NamedTuple, Protocol, Self, final, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from graphflow.backends import Call
 from graphflow.binding import _group, _members, _starts
 from graphflow.dtypes import int64
 from graphflow.errors import OptionError
 from graphflow.node import Node
 from graphflow.positions import PositionTable
 from graphflow.values import Array
+
+
+class Steps(Protocol):
+    """What `run_over` needs of a solver."""
+
+    def step(self, nodes: Sequence[Node]) -> object: ...
+
+
+@runtime_checkable
+class StepsAhead(Steps, Protocol):
+    """A solver that can say beforehand what its next steps do."""
+
+    def calls_ahead(self, nodes: Sequence[Node], steps: int) -> list[Call] | None:
+        """What to call for each of the next steps; None where that is not known."""
+
+    def have_stepped(self, steps: int) -> None:
+        """So many of these steps have been done."""
+
+
+@final
+class Pace:
+    """How many rows fit into a call of the backend, found from how long they took before.
+
+    Args:
+        seconds: that a call may take; so long Ctrl-C waits.
+    """
+
+    def __init__(self, seconds: float = 0.02) -> None:
+        self._seconds = seconds
+        self._rows, self._began = 0, 0.0
+
+    def rows(self) -> int:
+        """How many rows to do next; asked before each call."""
+        before, self._began = self._began, time.perf_counter()
+        if self._rows:
+            wanted = int(self._rows * self._seconds / max(self._began - before, 1e-9))
+            self._rows = max(1, min(wanted, 8 * self._rows))
+        else:
+            # Of the first row nothing is known.
+            self._rows = 1
+        return self._rows
 
 
 @final
@@ -65,8 +112,12 @@ class RowCells(NamedTuple):
     """The cells that a row fills in a position table, and what each row fills them with: [rows, cells]."""
 
     table: PositionTable
-    cells: npt.NDArray[np.int64] | slice
+    cells: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
+
+    def bind(self, row: int) -> None:
+        """Fill the cells with a row."""
+        self.table.cells[self.cells] = self.starts[row]
 
 
 def row_cells(nodes: Iterable[Node], positions: object) -> RowCells:
@@ -89,14 +140,12 @@ def row_cells(nodes: Iterable[Node], positions: object) -> RowCells:
         slots = np.array([slot for each in rows[:1] for slot, _ in each], int64)
         starts = np.array([[start for _, start in each] for each in rows], int64).reshape(len(rows), slots.size)
         return RowCells(members[0].graph.positions if members else PositionTable(), slots, starts)
-    starts = table.astype(int64)
+    starts = table.astype(int64, order="C")
     beyond = starts.view(np.uint64) > group.limits
     for number in np.flatnonzero(beyond.any(axis=1)).tolist():
         # Counted from the end, or of a slice that runs backwards; or wrong.
         starts[number] = [start for _, start in _row_starts(members, number, table[number])]
-    first, count = int(group.slots[0]), group.slots.size
-    is_run = np.array_equal(group.slots, np.arange(first, first + count))
-    return RowCells(members[0].graph.positions, slice(first, first + count) if is_run else group.slots, starts)
+    return RowCells(members[0].graph.positions, group.slots, starts)
 
 
 def _table(positions: object, count: int) -> Array:
@@ -122,3 +171,35 @@ def _row_starts(nodes: Sequence[Node], number: int, row: Array) -> list[tuple[in
         assert node.op.slot is not None  # noqa: S101 - as above
         found += zip(range(node.op.slot, node.op.slot + len(starts)), starts, strict=True)
     return found
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RowWork:
+    """A call of `run_over`.
+
+    Attributes:
+        rows: what to bind.
+        recorded: the node whose value is recorded.
+        values: [rows] where.
+        needs_finite: whether a value that is not finite is the last.
+        solver, parameters: what is stepped after each run.
+    """
+
+    rows: RowCells
+    recorded: Node
+    values: npt.NDArray[np.float64]
+    needs_finite: bool
+    solver: Steps | None
+    parameters: tuple[Node, ...]
+
+    def steps_ahead(self, count: int) -> list[Call] | None:
+        """What to call after each run for the solver's next steps; None where it must be asked for one by one."""
+        if self.solver is None:
+            return []
+        return self.solver.calls_ahead(self.parameters, count) if isinstance(self.solver, StepsAhead) else None
+
+    def have_stepped(self, count: int) -> None:
+        """Tell the solver that these steps have been done."""
+        if isinstance(self.solver, StepsAhead):
+            self.solver.have_stepped(count)

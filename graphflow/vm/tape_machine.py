@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, final
+from typing import Self, TypeVar, final
 
 import numpy as np
 
-from graphflow.backends import Executable, storage_of
+from graphflow.backends import Executable, Rows, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
 from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
 from graphflow.graph import GraphView, check_nodes
@@ -22,16 +22,10 @@ from graphflow.values import Array
 from graphflow.vm.compiling import Keep, compile_request, request_of
 from graphflow.vm.holding import RunValues
 from graphflow.vm.profiling import Profile, check_runs, profile_of
-from graphflow.vm.rows import HeldInterrupt, RowsInterrupted, row_cells
+from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
 from graphflow.vm.watching import Logger, Watcher
 
 T = TypeVar("T")
-
-
-class Steps(Protocol):
-    """What `run_over` needs of a solver."""
-
-    def step(self, nodes: Sequence[Node]) -> object: ...
 
 
 @final
@@ -147,22 +141,27 @@ class TapeMachine:
         positions: object,
         solver: Steps | None = None,
         *,
+        record: Node | None = None,
         stop: Callable[[], bool] | None = None,
+        stop_unless_finite: bool = False,
     ) -> Array:
-        """Run once for each row of a table of slice positions: rebind, run, step the solver, record the cost.
+        """Run once for each row of a table of slice positions: rebind, run, record the cost, step the solver.
 
-        The same as a loop of `unsafe_let_all`, `run_all` and `solver.step`, bit for bit, in less time. The whole table
-        is checked first. Ctrl-C is heeded between rows, where it raises a KeyboardInterrupt whose `costs` are those of
-        the rows done; pressed twice it interrupts at once.
+        The same as a loop of `unsafe_let_all`, `run_all` and `solver.step`, bit for bit, in less time: many rows are
+        one call of the native backend where all instructions are machine code, nothing is watched or set, and the
+        solver is one of graphflow's. The whole table is checked first. Ctrl-C is heeded between rows, where it raises
+        a KeyboardInterrupt whose `costs` are those of the rows done; pressed twice it interrupts at once.
 
         Args:
             nodes: N slice nodes.
             positions: [rows, N] whole numbers; row r is bound to the nodes before run r.
             solver: steps the parameters whose gradients this machine computes, after each run.
-            stop: asked before each row; once it says True no more rows are run.
+            record: the float of one element that is recorded; by default the cost, the node given to `grad`.
+            stop: asked before each row; once it says True no more rows are run. Rows then are one call each.
+            stop_unless_finite: end with the first row that records NaN or infinity, before its solver's step.
 
         Returns:
-            [rows] float64, the cost (the node given to `grad`) of each run; fewer if `stop` ended it.
+            [rows] float64, what was recorded after each run; fewer if it was stopped.
 
         Raises:
             OptionError: the table's shape is wrong; PositionError: a position is out of range; nothing has run.
@@ -181,28 +180,27 @@ class TapeMachine:
         with self._entered():
             self._refresh()
             self._require_bound()
-            rows = row_cells(nodes, positions)
-            cost, parameters = self._cost(), self._stepped()
-            costs = np.empty(len(rows.starts))
-            done = 0
+            rows, recorded = row_cells(nodes, positions), self._recorded(record)
+            values = np.empty(len(rows.starts))
+            work = RowWork(rows, recorded, values, stop_unless_finite, solver, self._stepped())
+            # The first row goes by itself, after which machine and solver know what they are about.
+            done, is_over, is_ahead, pace = 0, False, False, Pace()
             with HeldInterrupt() as interrupt:
                 try:
-                    for row in rows.starts:
-                        if interrupt.is_noted or (stop is not None and stop()):
-                            break
-                        rows.table.cells[rows.cells] = row
-                        self._run()
-                        # Looked up anew: a step may have moved the parameters, and then the program is another one.
-                        costs[done] = self._executable.array(self.program.results[cost.id])
-                        if solver is not None:
-                            solver.step(parameters)
-                        done += 1
+                    while done < len(values) and not (is_over or interrupt.is_noted or (stop is not None and stop())):
+                        count = min(pace.rows() if stop is None else 1, len(values) - done)
+                        did = self._run_ahead(work, done, count) if is_ahead else 0
+                        # A row that stops there at once is run by itself, which says why; and so are all after it.
+                        is_ahead = did > 0 or done == 0
+                        if did == 0:
+                            is_over = not self._run_row(work, done)
+                        done += max(did, 1)
                 except Exception as error:
-                    error.add_note(f"run_over: in row {done} of {len(costs)}; the rows before it are done")
+                    error.add_note(f"run_over: in row {done} of {len(values)}; the rows before it are done")
                     raise
             if interrupt.is_noted:
-                raise RowsInterrupted(costs[:done])
-            return costs[:done]
+                raise RowsInterrupted(values[:done])
+            return values[:done]
 
     def step(self) -> Instruction | None:
         """Run the next instruction and return it; at the end of the program None, and the next call begins anew.
@@ -321,14 +319,21 @@ class TapeMachine:
         # Last of all: whatever fails or is interrupted before is done again by the next run.
         self._version = version
 
-    def _cost(self) -> Node:
-        """The node given to `grad`, which this machine computes."""
-        cost = self._graph.cost
-        if cost is None or cost.id not in self.program.results:
+    def _recorded(self, node: Node | None) -> Node:
+        """The node that `run_over` records, which this machine computes: the one given to `grad` if not another."""
+        if node is not None:
+            check_nodes("run_over: record", (node,), self._graph)
+        found = self._graph.cost if node is None else node
+        if found is None or found.id not in self.program.results:
             raise MachineError(
-                "run_over: this machine computes no cost", needs="a call of grad before the machine is made"
+                f"run_over: this machine computes no {'cost' if found is None else found}",
+                needs="a call of grad, or another node to record, before the machine is made",
             )
-        return cost
+        if found.size != 1 or found.dtype.kind != "f":
+            raise OptionError(
+                f"run_over: {found} cannot be recorded", needs="a float of one element", where=found.origin
+            )
+        return found
 
     def _stepped(self) -> tuple[Node, ...]:
         """The parameters whose gradients this machine computes."""
@@ -344,20 +349,24 @@ class TapeMachine:
             self._prepare()
 
     def _begin(self) -> None:
+        """Begin a run."""
+        self._take_over()
+        self.runs += 1
+        if self._watcher.is_active:
+            self._watcher.inputs(self.program.inputs)
+            self._show(-1)
+
+    def _take_over(self) -> None:
         """Look at what has changed since the last run, and make the nodes read from this machine."""
         self._refresh()
         self._require_bound()
         self._position = 0
-        self.runs += 1
         self._values.done = 0
         if self._held is not self._values:
             if self._held is not None:
                 self._held.release()
             self._held = self._values
         self._values.hold()
-        if self._watcher.is_active:
-            self._watcher.inputs(self.program.inputs)
-            self._show(-1)
 
     def _require_bound(self) -> None:
         """Refuse to run where an input has no value."""
@@ -371,6 +380,45 @@ class TapeMachine:
                     hint=f"gf.let({node.label}, ...)",
                     where=node.origin,
                 )
+
+    def _run_row(self, work: RowWork, number: int) -> bool:
+        """Do one row of `run_over`; whether it went well, and what it recorded is as wanted."""
+        work.rows.bind(number)
+        self._run()
+        # Looked up anew: a step may have moved the parameters, and then the program is another one.
+        work.values[number] = self._executable.array(self.program.results[work.recorded.id])
+        if work.needs_finite and not np.isfinite(work.values[number]):
+            return False
+        if work.solver is not None:
+            work.solver.step(work.parameters)
+        return True
+
+    def _run_ahead(self, work: RowWork, first: int, count: int) -> int:
+        """Do some rows of `run_over` in one call of the backend; how many it did."""
+        if self._watcher.is_active or self.program.assignments:
+            return 0
+        self._take_over()
+        calls = work.steps_ahead(count)
+        if calls is None:
+            return 0
+        part = slice(first, first + count)
+        rows = Rows(
+            work.rows.cells,
+            work.rows.starts[part],
+            self.program.results[work.recorded.id],
+            work.values[part],
+            work.needs_finite,
+            calls,
+        )
+        done = self._executable.run_rows(rows, self.runs + 1)
+        self.runs += done
+        if done:
+            # Again, by the way that other threads know of: the table may have moved while it was used.
+            work.rows.bind(first + done - 1)
+            work.have_stepped(done)
+        if done == count:
+            self._values.done = len(self.program)
+        return done
 
     def _run(self) -> None:
         """Run the whole program once."""

@@ -115,7 +115,8 @@ class Driver:
 
     def __init__(self, host: Host) -> None:
         self._code = MachineCode(DRIVER, host)
-        self.drive: Callable[[int, int], None] = DRIVE(self._code.addresses(["drive"])["drive"])
+        self.address = self._code.addresses(["drive"])["drive"]
+        self.drive: Callable[[int, int], None] = DRIVE(self.address)
 
 
 @lru_cache(maxsize=8)

@@ -12,7 +12,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from graphflow.backends import Backend, Executable, Storage
+from graphflow.backends import Backend, Executable, Rows, Storage
+from graphflow.backends.llvm.epochs import row_loop_of
 from graphflow.backends.llvm.host import Host, MachineCode, driver_of, this_host
 from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, write_kernel
 from graphflow.backends.llvm.timing import stretches_timed
@@ -141,6 +142,22 @@ class NativeExecutable(Executable):
                 action()
         if self._context[ALARM]:
             self._find_bad_id(number)
+
+    def run_rows(self, rows: Rows, number: int) -> int:
+        """All of it in machine code, where the program is."""
+        if [each.action for each in self._stretches] != [None]:
+            return 0
+        self._begin(number)
+        done = row_loop_of(self._host).run(
+            rows,
+            self._address(rows.recorded),
+            drive=self._driver.address,
+            table=self._table_address,
+            instructions=len(self._program),
+            context=int(self._context.ctypes.data),
+        )
+        self._context[ALARM] = 0
+        return done
 
     def _find_bad_id(self, number: int) -> None:
         """A kernel met an id out of range: run again one by one, up to the instruction that it was."""

@@ -45,14 +45,16 @@ class NativeUpdate:
         host: what to generate code for.
 
     Attributes:
-        run: takes the address of a record.
+        address: of the function.
+        run: the function; takes the address of a record.
     """
 
     def __init__(self, update: ScalarUpdate, arrays: int, host: Host) -> None:
         writer = Writer("update", host.vector_bytes)
         _write(writer, update, arrays)
         self._code = MachineCode("\n".join([*sorted(writer.declarations), writer.text()]), host)
-        self.run: Callable[[int], None] = KERNEL(self._code.addresses(["update"])["update"])
+        self.address = self._code.addresses(["update"])["update"]
+        self.run: Callable[[int], None] = KERNEL(self.address)
 
 
 @lru_cache(maxsize=256)
