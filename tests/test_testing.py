@@ -11,7 +11,7 @@ import pytest
 import graphflow as gf
 from graphflow.loops import Map, Scatter
 from graphflow.ops.sampling import i64
-from graphflow.testing import assert_backends_agree, check_gradient, check_op, random_graph
+from graphflow.testing import assert_backends_agree, check_gradient, check_op, random_graph, random_network
 from graphflow.testing.closeness import difference
 
 SAMPLES = (np.array([0.3, -0.7, 1.1]),)
@@ -402,3 +402,28 @@ def test_rebinding_moves_everything():
     changed = [one != other for one, other in zip(before[0], after[0], strict=True)]
     assert sum(changed) > len(changed) / 2
     assert before[1] != after[1]
+
+
+def test_random_networks_hold_what_the_compiler_works_on():
+    """Over some seeds: weights used at every step, moving rows and targets, lookups, masks, batches, two dtypes."""
+    names, traits = set(), set()
+    for seed in range(30):
+        case = random_network(seed, 6)
+        names |= {node.op.name for node in case.graph if node.op is not None}
+        used = [source.id for node in case.graph if node.op is not None for source in node.inputs]
+        assert any(used.count(weight.id) >= 2 for weight in case.wrt)
+        traits |= {f"steps {len({node.step for node in case.graph} - {None})}", str(case.inputs[0].dtype)}
+        traits |= {"slices"} if case.slices else set()
+        traits |= {"ids"} if case.limits else set()
+        traits |= {"batch"} if any(node.dims == 2 and node.step == 0 for node in case.graph) else set()
+        traits |= {"one at a time"} if any(node.dims == 1 and node.step == 0 for node in case.graph) else set()
+        assert case.cost.shape == ()
+        assert all(case.graph.gradients[weight.id].shape == weight.shape for weight in case.wrt)
+    assert names >= {"matmul", "softmax", "log_softmax", "softmax_cross_entropy", "gather", "slice", "dropout", "stack"}
+    assert traits >= {"slices", "ids", "batch", "one at a time", "steps 2", "steps 6", "float32", "float64"}
+
+
+def test_a_seed_stands_for_one_network():
+    one, again, other = (random_network(seed, 5) for seed in (3, 3, 4))
+    assert [str(node) for node in one.graph] == [str(node) for node in again.graph]
+    assert [str(node) for node in one.graph] != [str(node) for node in other.graph]

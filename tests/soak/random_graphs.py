@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Random graphs on every machine: python tests/soak/random_graphs.py [--graphs 10000] [--first 0] [--paranoid].
 
-Each graph runs on the tape of each installed backend and on the LispMachine, three rounds with new inputs and slice
-positions, gradients included; whatever differs is printed with the seed that makes the graph again. With --paranoid
+Every third is a recurrent network. Each graph runs on the tape of each installed backend and on the LispMachine, three
+rounds with new inputs and slice positions, gradients included; whatever differs is printed with the call that makes the
+graph again. With --paranoid
 every instruction is watched for changes beside its output, and memory is filled with NaN once it is dead: slower, and
 2,000 graphs are a good number.
 """
@@ -20,25 +21,29 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from graphflow.errors import GraphflowError  # noqa: E402 - the folder above must be found first
-from graphflow.testing import assert_backends_agree, random_graph  # noqa: E402 - as above
+from graphflow.testing import RandomGraph, assert_backends_agree, random_graph, random_network  # noqa: E402 - as above
 from graphflow.testing.agreement import available_backends  # noqa: E402 - as above
 
 SECONDS_BETWEEN_LINES = 30.0
 
 
-def size_of(seed: int) -> int:
-    """Sizes from 5 to 44 expressions, all of them in turn."""
-    return 5 + seed % 40
+def made(seed: int) -> tuple[str, RandomGraph]:
+    """The graph of a seed, and the call that makes it; sizes of 5 to 44 expressions or 3 to 12 time steps in turn."""
+    if seed % 3 == 2:
+        size = 3 + seed % 10
+        return f"random_network(seed={seed}, size={size})", random_network(seed, size)
+    size = 5 + seed % 40
+    return f"random_graph(seed={seed}, size={size})", random_graph(seed, size)
 
 
 def try_one(seed: int, backends: Sequence[str]) -> str | None:
     """What is wrong with the graph of a seed; None if nothing is."""
-    case = random_graph(seed=seed, size=size_of(seed))
+    call, case = made(seed)
     keep = "all" if seed % 7 == 0 else ()
     try:
         assert_backends_agree(case.graph, 3, backends, seed=seed, rebind=case.rebind, keep=keep)
     except (AssertionError, GraphflowError) as error:
-        return f"random_graph(seed={seed}, size={size_of(seed)}): {error}"
+        return f"{call}: {error}"
     return None
 
 
