@@ -450,6 +450,7 @@ class TapeMachine:
 
     def _run_one(self, number: int) -> Instruction:
         instruction = self.program.instructions[number]
+        inputs = self._seen_inputs(instruction) if self._watcher.is_active else []
         try:
             with np.errstate(all="ignore"):
                 self._executable.step(number, self.runs)
@@ -457,10 +458,14 @@ class TapeMachine:
             self._explain(error, number)
             raise
         if self._watcher.is_active:
-            inputs = [self._executable.array(operand) for operand in instruction.inputs]
             self._watcher.after(number, instruction, inputs, self._executable.array(instruction.output))
             self._show(number)
         return instruction
+
+    def _seen_inputs(self, instruction: Instruction) -> list[Array]:
+        """What an instruction is going to read; copied where its result takes the place."""
+        arrays = [(operand.place, self._executable.array(operand)) for operand in instruction.inputs]
+        return [array.copy() if place == instruction.output.place else array for place, array in arrays]
 
     def _show(self, number: int) -> None:
         """Log the watched nodes that have their value after this instruction."""
