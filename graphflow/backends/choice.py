@@ -31,19 +31,23 @@ class BackendChoice(str):
         return f"{super().__str__()} ({self.reason})"
 
 
-def choose_backend(wanted: str) -> tuple[Backend, BackendChoice]:
+def choose_backend(wanted: str, threads: int | None = None) -> tuple[Backend, BackendChoice]:
     """The backend meant by auto, numpy or native; in paranoid mode where GRAPHFLOW_PARANOID=1 says so.
+
+    Args:
+        wanted: its name.
+        threads: how many it may use, if it uses any of its own.
 
     Raises:
         OptionError: there is no such backend, or it cannot run here.
     """
-    backend, choice = _found_backend(wanted)
+    backend, choice = _found_backend(wanted, threads)
     if os.environ.get("GRAPHFLOW_PARANOID", "0") not in ("", "0"):
         return ParanoidBackend(backend), BackendChoice(backend.name, f"{choice.reason}; paranoid, and slow")
     return backend, choice
 
 
-def _found_backend(wanted: str) -> tuple[Backend, BackendChoice]:
+def _found_backend(wanted: str, threads: int | None) -> tuple[Backend, BackendChoice]:
     if wanted not in ("auto", "numpy", "native"):
         raise OptionError(f"there is no backend {wanted!r}", needs="'auto', 'numpy' or 'native'")
     has_llvm = importlib.util.find_spec("llvmlite") is not None
@@ -54,6 +58,6 @@ def _found_backend(wanted: str) -> tuple[Backend, BackendChoice]:
     # llvmlite takes longer to import than all of graphflow, so only machines that use it pay for it.
     from graphflow.backends.llvm.native import NativeBackend
 
-    backend = NativeBackend()
+    backend = NativeBackend(threads=threads)
     reason = f"{8 * backend.host.vector_bytes}-bit vectors on {backend.host.cpu}"
     return backend, BackendChoice("native", f"as asked for, {reason}" if wanted == "native" else reason)

@@ -88,6 +88,9 @@ class ParanoidExecutable(Executable):
     def array(self, operand: Operand) -> Array:
         return self._inner.array(operand)
 
+    def close(self) -> None:
+        self._inner.close()
+
     def _begin(self) -> None:
         self._arena.fill(FILLING)
         for instruction in self._program:

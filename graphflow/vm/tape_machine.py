@@ -48,7 +48,9 @@ class TapeMachine:
         trace: log and keep everything.
         eval_mode: dropout and its kind are switched off.
         seed: of the random nodes; the same seed gives the same numbers, run by run.
-        threads: how many a backend may use for large products; the numpy backend leaves that to its BLAS.
+        threads: how many may work on large products, at most one for each core that this process may use; results are
+            the same bits for any number. By default all cores where most multiplications belong to large products,
+            otherwise one. Further threads sleep between runs. The numpy backend leaves all this to its BLAS.
 
     Raises:
         OptionError, GraphError: an argument is none of these.
@@ -89,7 +91,7 @@ class TapeMachine:
                 "TapeMachine: threads is not usable", got=repr(threads), needs="a whole number of 1 or more"
             )
         check_seed("TapeMachine", seed)
-        self._backend, self.backend = choose_backend(backend)
+        self._backend, self.backend = choose_backend(backend, threads)
         passes = EVALUATION_PIPELINE if eval_mode else PIPELINE
         if watch_nan or watch_inf:
             # The first bad number must be seen where it arises, in a node of its own.
@@ -274,8 +276,9 @@ class TapeMachine:
             self._position = 0
 
     def close(self) -> None:
-        """Refuse further runs. Values of the last run stay readable."""
+        """Refuse further runs, and end the machine's further threads. Values of the last run stay readable."""
         self._is_closed = True
+        self._executable.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from graphflow.backends.llvm.packing import pack_panel
 from graphflow.backends.llvm.product_form import (
+    ALL,
     Product,
     Segment,
+    Share,
     at,
     fixed,
     lanes_of,
@@ -25,14 +28,69 @@ PANEL_DEPTH = 128
 TILE_ROWS = 8
 
 
-def write_matrix_product(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+# Multiplications that make a product large enough to be divided into chunks, and those of a chunk at least: some 35 and
+# 9 microseconds of one core. A sentence at a time, as networks of a few hundred numbers need it, stays below.
+LARGE, CHUNK = 2**21, 2**19
+CHUNKS = 32
+# Rows of a chunk at least: each one reads the right factor, and may have to pack it.
+CHUNK_ROWS = 64
+
+
+class Division(NamedTuple):
+    """The share of the columns and of the rows that a kernel computes."""
+
+    columns: Share
+    rows: Share
+
+
+WHOLE = Division(ALL, ALL)
+
+
+def divided(writer: Writer, product: Product, times: int) -> Division:
+    """Make the kernel compute a chunk, if its products are large: which one.
+
+    No sum is divided, so a result is the same bits whoever computes it, and in how many chunks.
+
+    Args:
+        writer: of the kernel.
+        product: one of its products.
+        times: how many of them it computes.
+    """
+    work = product.rows * product.columns * product.summed * times
+    if work < LARGE:
+        return WHOLE
+    most = min(CHUNKS, work // CHUNK)
+    width, rows_at_least = _chunk_sizes(writer, product)
+    columns = min(most, -(-product.columns // width))
+    rows = max(1, min(most // columns, product.rows // rows_at_least))
+    if columns * rows == 1:
+        return WHOLE
+    chunk = writer.divide(columns * rows)
+    return Division(
+        Share(writer.binary("udiv", chunk, number(rows)), columns),
+        Share(writer.binary("urem", chunk, number(rows)), rows),
+    )
+
+
+def _chunk_sizes(writer: Writer, product: Product) -> tuple[int, int]:
+    """Columns that a kernel does together, and rows of a chunk at least."""
+    if _suits_dots(writer, product):
+        return _dot_sizes(writer)[1], CHUNK_ROWS
+    width = _panel_vectors(writer, product) * lanes_of(writer, product.element)
+    is_packed_often = _needs_packing(writer, product) and product.columns >= 4 * width
+    return width, 4 * CHUNK_ROWS if is_packed_often else CHUNK_ROWS
+
+
+def write_matrix_product(
+    writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value
+) -> None:
     """The kernel for a product whose output has contiguous columns, or a single one."""
     if _suits_dots(writer, product):
-        _dots(writer, product, left, right, output)
+        _dots(writer, product, division, left, right, output)
     elif _needs_packing(writer, product):
-        _packed(writer, product, left, right, output)
+        _packed(writer, product, division, left, right, output)
     else:
-        _unpacked(writer, product, left, right, output)
+        _unpacked(writer, product, division, left, right, output)
 
 
 def _suits_dots(writer: Writer, product: Product) -> bool:
@@ -81,7 +139,7 @@ def _tile_rows(writer: Writer, product: Product, vectors: int) -> int:
 Panel = Callable[[Value, list[Segment], Value], None]
 
 
-def _panels(writer: Writer, product: Product, right: Value, output: Value, body: Panel) -> None:
+def _panels(writer: Writer, product: Product, share: Share, right: Value, output: Value, body: Panel) -> None:
     """body(first element on the right, its columns, first element of the output) for each panel."""
 
     def columns_from(column: Value, columns: int) -> None:
@@ -93,48 +151,45 @@ def _panels(writer: Writer, product: Product, right: Value, output: Value, body:
         )
 
     width = _panel_vectors(writer, product) * lanes_of(writer, product.element)
-    strips(writer, product.columns, width, columns_from)
+    strips(writer, product.columns, width, columns_from, share)
 
 
-def _unpacked(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+def _unpacked(writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value) -> None:
     def panel(here: Value, parts: list[Segment], target: Value) -> None:
         _rows_of_tiles(
-            writer, product, parts, left, here, product.right[0], target, number(product.summed), is_added=False
+            writer, product, division.rows, parts, left, here, product.right[0], target, number(product.summed)
         )
 
-    _panels(writer, product, right, output, panel)
+    _panels(writer, product, division.columns, right, output, panel)
 
 
-def _packed(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+def _packed(writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value) -> None:
     """Blocks along the sum; in each one panel after the other is packed, then used for all rows."""
     element = product.element
     lanes = lanes_of(writer, element)
     depth = _block_depth(product.summed, lanes)
     width = _panel_vectors(writer, product) * lanes
     room = writer.stack(depth * width, element)
-    is_added = depth < product.summed
 
-    def block(start: Value, rows: Value) -> None:
+    def block(start: Value, rows: Value, is_first: Value | None) -> None:
         def panel(here: Value, parts: list[Segment], target: Value) -> None:
             pack_panel(writer, product, here, rows, parts, room, width)
             _rows_of_tiles(
-                writer, product, parts, at(writer, left, start, product.left[1], element), room, width, target, rows,
-                is_added=is_added,
+                writer, product, division.rows, parts, at(writer, left, start, product.left[1], element), room, width,
+                target, rows, is_first,
             )  # fmt: skip
 
-        _panels(writer, product, at(writer, right, start, product.right[0], element), output, panel)
-
-    if not is_added:
-        block(number(0), number(depth))
-        return
-    _clear(writer, product, output)
+        _panels(writer, product, division.columns, at(writer, right, start, product.right[0], element), output, panel)
 
     def inside(start: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
         rest = writer.sub(number(product.summed), start)
-        block(start, writer.intrinsic("smin", rest, number(depth)))
+        block(start, writer.intrinsic("smin", rest, number(depth)), writer.compare("eq", start, number(0)))
         return ()
 
-    writer.loop(product.summed, depth, inside)
+    if depth == product.summed:
+        block(number(0), number(depth), None)
+    else:
+        writer.loop(product.summed, depth, inside)
 
 
 def _block_depth(summed: int, lanes: int) -> int:
@@ -145,22 +200,9 @@ def _block_depth(summed: int, lanes: int) -> int:
     return next(depth for depth in range(even, lanes - 1, -1) if summed % depth == 0 or summed % depth >= lanes)
 
 
-def _clear(writer: Writer, product: Product, output: Value) -> None:
-    def row(index: Value, _: int) -> None:
-        target = at(writer, output, index, product.output[0], product.element)
-
-        def columns_from(column: Value, columns: int) -> None:
-            for part in segments(writer, product.element, columns):
-                part.store(writer, part.zero(writer), writer.offset(target, column, product.element))
-
-        strips(writer, product.columns, lanes_of(writer, product.element), columns_from)
-
-    strips(writer, product.rows, 1, row)
-
-
 def _rows_of_tiles(
-    writer: Writer, product: Product, parts: Sequence[Segment], left: Value, right: Value, stride: int, output: Value,
-    stop: Value, *, is_added: bool,
+    writer: Writer, product: Product, share: Share, parts: Sequence[Segment], left: Value, right: Value, stride: int,
+    output: Value, stop: Value, is_first: Value | None = None,
 ) -> None:  # fmt: skip
     """All rows of a panel; `stride` leads from one of its rows to the next."""
 
@@ -168,17 +210,17 @@ def _rows_of_tiles(
         _tile(
             writer, product, rows, parts,
             at(writer, left, row, product.left[0], product.element), right, stride,
-            at(writer, output, row, product.output[0], product.element), stop, is_added=is_added,
+            at(writer, output, row, product.output[0], product.element), stop, is_first,
         )  # fmt: skip
 
-    strips(writer, product.rows, _tile_rows(writer, product, len(parts)), rows_from)
+    strips(writer, product.rows, _tile_rows(writer, product, len(parts)), rows_from, share)
 
 
 def _tile(
     writer: Writer, product: Product, rows: int, parts: Sequence[Segment], left: Value, right: Value, stride: int,
-    output: Value, stop: Value, *, is_added: bool,
+    output: Value, stop: Value, is_first: Value | None,
 ) -> None:  # fmt: skip
-    """A tile of results in registers, summed along k."""
+    """A tile of results in registers, summed along k; added to what is there unless this `is_first` or all of it."""
     element = product.element
     targets = [fixed(writer, output, row * product.output[0], element) for row in range(rows)]
 
@@ -197,7 +239,10 @@ def _tile(
     if product.summed == 1:
         sums = tuple(writer.mul(*factors) for factors in terms(number(0)))
     else:
-        firsts = [part.load(writer, target) if is_added else part.zero(writer) for target in targets for part in parts]
+        firsts = [part.zero(writer) for _ in targets for part in parts]
+        if is_first is not None:
+            held = [part.load(writer, target) for target in targets for part in parts]
+            firsts = [writer.select(is_first, zero, each) for zero, each in zip(firsts, held, strict=True)]
         sums = writer.loop(stop, 1, inside, firsts)
     places = [(part, target) for target in targets for part in parts]
     for (part, target), total in zip(places, sums, strict=True):
@@ -213,9 +258,14 @@ def _splats(writer: Writer, scalar: Value, parts: Sequence[Segment]) -> list[Val
 # --- dots -------------------------------------------------------------------------------------------------------------
 
 
-def _dots(writer: Writer, product: Product, left: Value, right: Value, output: Value) -> None:
+def _dot_sizes(writer: Writer) -> tuple[int, int]:
+    """Rows and columns whose dots are summed together: as many as the registers hold."""
+    return {64: (4, 4), 32: (3, 4)}.get(writer.vector_bytes, (2, 4))
+
+
+def _dots(writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value) -> None:
     """output[m, n] = dot(left[m], right[n]), both along memory."""
-    row_width, column_width = {64: (4, 4), 32: (3, 4)}.get(writer.vector_bytes, (2, 4))
+    row_width, column_width = _dot_sizes(writer)
 
     def columns_from(column: Value, columns: int) -> None:
         right_columns = at(writer, right, column, product.right[1], product.element)
@@ -228,9 +278,9 @@ def _dots(writer: Writer, product: Product, left: Value, right: Value, output: V
                 at(writer, output_columns, row, product.output[0], product.element),
             )  # fmt: skip
 
-        strips(writer, product.rows, row_width, rows_from)
+        strips(writer, product.rows, row_width, rows_from, division.rows)
 
-    strips(writer, product.columns, column_width, columns_from)
+    strips(writer, product.columns, column_width, columns_from, division.columns)
 
 
 def _dot_tile(

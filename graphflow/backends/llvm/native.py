@@ -8,6 +8,7 @@ same memory, between two stretches of the table.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import NamedTuple, final
 
 import numpy as np
@@ -16,7 +17,9 @@ from graphflow.backends import Backend, Executable, Rows, Storage
 from graphflow.backends.llvm.epochs import row_loop_of
 from graphflow.backends.llvm.host import Host, MachineCode, driver_of, this_host
 from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, write_kernel
+from graphflow.backends.llvm.team import Team, threads_for
 from graphflow.backends.llvm.timing import stretches_timed
+from graphflow.backends.llvm.writer import TEAM
 from graphflow.backends.reference import Linker
 from graphflow.backends.timing import Stopwatch
 from graphflow.tape.program import Operand, Program
@@ -25,15 +28,22 @@ from graphflow.values import Array
 
 @final
 class NativeBackend(Backend):
-    """Runs programs as machine code made by LLVM."""
+    """Runs programs as machine code made by LLVM.
+
+    Args:
+        host: what to generate code for; by default this processor.
+        threads: how many may work on large products, at most one for each available core. None is all cores for
+            programs that do most of their multiplications in large products, and otherwise one.
+    """
 
     name = "native"
 
-    def __init__(self, host: Host | None = None) -> None:
+    def __init__(self, host: Host | None = None, threads: int | None = None) -> None:
         self.host = host or this_host()
+        self.threads = threads
 
     def compile(self, program: Program, storage: Storage) -> Executable:
-        return NativeExecutable(program, storage, self.host)
+        return NativeExecutable(program, storage, self.host, self.threads)
 
 
 class Stretch(NamedTuple):
@@ -48,23 +58,36 @@ class Stretch(NamedTuple):
 ALARM = 2
 
 
+class Kernel(NamedTuple):
+    """What is known of a kernel: its name, and of how many chunks it consists."""
+
+    name: str
+    chunks: int
+
+
 @final
 class NativeExecutable(Executable):
     """A program as records, machine code, and the few instructions left to numpy.
 
     Attributes:
         kernels: how many different kernels the instructions need.
+        threads: how many may work on its large products, with the one that runs it.
     """
 
-    def __init__(self, program: Program, storage: Storage, host: Host) -> None:
+    def __init__(self, program: Program, storage: Storage, host: Host, threads: int | None = 1) -> None:
         self._linker = Linker(program, storage)
         self._positions = storage.positions
-        self.kernels, functions = self._compile(program, host)
+        self.kernels, functions, chunks = self._compile(program, host)
+        self.threads = threads_for(program.instructions, chunks, threads)
         self._host = host
         self._driver = driver_of(host)
         self._drive = self._driver.drive
-        # The context that word 1 of every record points to: address of the positions, unused, alarm.
+        # The context that word 1 of every record points to: address of the positions, of the team, and an alarm.
         self._context = np.zeros(3, np.int64)
+        self._team = Team(host, self.threads - 1) if self.threads > 1 else None
+        self._help = self._team or nullcontext()
+        if self._team is not None:
+            self._context[TEAM] = self._team.address
         self._program = program
         self._held_cells: Array | None = None
         self._arena_address = int(self._linker.arrays.arena.ctypes.data)
@@ -73,24 +96,25 @@ class NativeExecutable(Executable):
         self._stretches = self._find_stretches(program, functions)
         self._actions = {each.first: each.action for each in self._stretches if each.action is not None}
 
-    def _compile(self, program: Program, host: Host) -> tuple[int, list[int]]:
-        """The number of kernels, and the address of each instruction's kernel, 0 where it has none."""
-        names: dict[Signature, str | None] = {}
+    def _compile(self, program: Program, host: Host) -> tuple[int, list[int], list[int]]:
+        """The number of kernels, and for each instruction its kernel's address and chunks, 0 where it has none."""
+        kernels: dict[Signature, Kernel | None] = {}
         texts, declarations = list[str](), set[str]()
-        wanted: list[str | None] = []
+        wanted: list[Kernel | None] = []
         for instruction, signature in zip(program.instructions, signatures_of(program.instructions), strict=True):
-            if signature not in names:
-                writer = write_kernel(instruction, f"kernel{len(names)}", host.vector_bytes)
-                names[signature] = None if writer is None else writer.name
+            if signature not in kernels:
+                writer = write_kernel(instruction, f"kernel{len(kernels)}", host.vector_bytes)
+                kernels[signature] = None if writer is None else Kernel(writer.name, writer.chunks)
                 if writer is not None:
                     texts.append(writer.text())
                     declarations |= writer.declarations
-            wanted.append(names[signature])
+            wanted.append(kernels[signature])
+        chunks = [0 if kernel is None else kernel.chunks for kernel in wanted]
         if not texts:
-            return 0, [0] * len(wanted)
+            return 0, [0] * len(wanted), chunks
         self._code = MachineCode("\n".join([*sorted(declarations), *texts]), host)
-        found = self._code.addresses([name for name in names.values() if name is not None])
-        return len(texts), [0 if name is None else found[name] for name in wanted]
+        found = self._code.addresses([kernel.name for kernel in kernels.values() if kernel is not None])
+        return len(texts), [0 if kernel is None else found[kernel.name] for kernel in wanted], chunks
 
     def _write_records(self, program: Program, functions: list[int]) -> None:
         words: list[int] = []
@@ -137,7 +161,8 @@ class NativeExecutable(Executable):
         for first, stop, action in self._stretches:
             self.position = first + 1
             if action is None:
-                self._drive(self._table_address + 8 * first, stop - first)
+                with self._help:
+                    self._drive(self._table_address + 8 * first, stop - first)
             else:
                 action()
         if self._context[ALARM]:
@@ -148,14 +173,15 @@ class NativeExecutable(Executable):
         if [each.action for each in self._stretches] != [None]:
             return 0
         self._begin(number)
-        done = row_loop_of(self._host).run(
-            rows,
-            self._address(rows.recorded),
-            drive=self._driver.address,
-            table=self._table_address,
-            instructions=len(self._program),
-            context=int(self._context.ctypes.data),
-        )
+        with self._help:
+            done = row_loop_of(self._host).run(
+                rows,
+                self._address(rows.recorded),
+                drive=self._driver.address,
+                table=self._table_address,
+                instructions=len(self._program),
+                context=int(self._context.ctypes.data),
+            )
         self._context[ALARM] = 0
         return done
 
@@ -184,6 +210,10 @@ class NativeExecutable(Executable):
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
+
+    def close(self) -> None:
+        if self._team is not None:
+            self._team.close()
 
     def _begin(self, number: int) -> None:
         self._linker.run_number = number

@@ -156,20 +156,50 @@ def number(value: int) -> Value:
     return Value(str(value), "i64")
 
 
-def strips(writer: Writer, total: int, width: int, body: Callable[[Value, int], None]) -> None:
-    """body(start, width) for whole strips in a loop, then once for what is left."""
+class Share(NamedTuple):
+    """One of several shares, about equally large: which one, and how many there are."""
+
+    place: Value
+    shares: int
+
+
+ALL = Share(number(0), 1)
+
+
+def strips(writer: Writer, total: int, width: int, body: Callable[[Value, int], None], share: Share = ALL) -> None:
+    """body(start, width) for whole strips in a loop, then once for what is left; or for a share of all these."""
     whole = total - total % width
 
     def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
         body(index, width)
         return ()
 
+    if share.shares > 1:
+        first, stop = (_border(writer, -(-total // width), share, offset) for offset in (0, 1))
+        begin, end = (writer.mul(each, number(width)) for each in (first, stop))
+        writer.loop(writer.intrinsic("smin", end, number(whole)), width, inside, start=begin)
+        if whole < total:
+            # A loop of one round in the last share, and of none in the others.
+            is_last = writer.convert("zext", writer.compare("eq", share.place, number(share.shares - 1)), "i64")
+
+            def rest(_: Value, __: tuple[Value, ...]) -> tuple[Value, ...]:
+                body(number(whole), total - whole)
+                return ()
+
+            writer.loop(is_last, 1, rest)
+        return
     if whole > width:
         writer.loop(whole, width, inside)
     elif whole:
         body(number(0), width)
     if whole < total:
         body(number(whole), total - whole)
+
+
+def _border(writer: Writer, total: int, share: Share, offset: int) -> Value:
+    """Where a share of some strips begins, or with offset 1 the next one."""
+    following = writer.add(share.place, number(offset))
+    return writer.binary("udiv", writer.mul(following, number(total)), number(share.shares))
 
 
 class Segment(NamedTuple):

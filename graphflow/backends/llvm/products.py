@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
-from graphflow.backends.llvm.matrix_products import write_matrix_product
+from graphflow.backends.llvm.matrix_products import WHOLE, divided, write_matrix_product
 from graphflow.backends.llvm.product_form import Form, at, product_of
 from graphflow.backends.llvm.vector_products import Term, write_vector_products
 from graphflow.backends.llvm.writer import Value, Writer
@@ -24,13 +25,14 @@ def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], ou
         return _write_several(writer, forms)
     (form,) = forms
     product = form.product
+    division = divided(writer, product, prod(axis.size for axis in form.outer)) if product.rows > 1 else WHOLE
 
     def along(axis: int, places: list[Value]) -> None:
         if axis == len(form.outer):
             if product.rows == 1:
                 write_vector_products(writer, [Term(product, *places[:2])], places[2])
             else:
-                write_matrix_product(writer, product, *places)
+                write_matrix_product(writer, product, division, *places)
             return
 
         def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:

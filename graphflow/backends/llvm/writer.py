@@ -17,6 +17,8 @@ from graphflow.dtypes import DType, bool_, float32, float64, int64
 
 # Element types by dtype. A bool occupies one byte in memory and one bit in a register.
 ELEMENTS: dict[DType, str] = {float32: "float", float64: "double", int64: "i64", bool_: "i1"}
+# The word of a program's context that points to its team, and the word of a team that points to its `share`.
+TEAM, SHARE = 1, 0
 BITS = {"float": 32, "double": 64, "i64": 64, "i32": 32, "i8": 8, "i1": 1}
 
 
@@ -45,6 +47,35 @@ class Value(NamedTuple):
         return f"{self.type} {self.name}"
 
 
+# All chunks one after the other, or shared out by the team. Record word 1 points to the context.
+IN_CHUNKS = """
+define void @{name}(ptr %record) {{
+entry:
+  %context_place = getelementptr i64, ptr %record, i64 1
+  %context = load ptr, ptr %context_place, align 8
+  %team_place = getelementptr i64, ptr %context, i64 {team}
+  %team = load ptr, ptr %team_place, align 8
+  %is_alone = icmp eq ptr %team, null
+  br i1 %is_alone, label %head, label %shared
+head:
+  %chunk = phi i64 [ 0, %entry ], [ %next, %body ]
+  %more = icmp slt i64 %chunk, {count}
+  br i1 %more, label %body, label %end
+body:
+  call void @{name}.chunk(ptr %record, i64 %chunk)
+  %next = add i64 %chunk, 1
+  br label %head
+shared:
+  %share_place = getelementptr i64, ptr %team, i64 {share}
+  %share = load ptr, ptr %share_place, align 8
+  call void %share(ptr %team, ptr @{name}.chunk, ptr %record, i64 {count})
+  br label %end
+end:
+  ret void
+}}
+"""
+
+
 @final
 class Writer:
     """The body of one function `void name(ptr record)`.
@@ -61,6 +92,7 @@ class Writer:
         self.registers = 32 if vector_bytes == 64 else 16
         self.record = Value("%record", "ptr")
         self.declarations: set[str] = set()
+        self.chunks = 1
         # Room on the stack is taken once, on entry, and not again in every round of a loop.
         self._stack: list[str] = []
         self._lines: list[str] = []
@@ -68,9 +100,17 @@ class Writer:
         self._count = 0
 
     def text(self) -> str:
-        """The whole function."""
+        """The whole function; with chunks also the one that computes a single one."""
         body = "\n".join(["entry:", *self._stack, *self._lines])
-        return f"define void @{self.name}(ptr %record) {{\n{body}\n  ret void\n}}\n"
+        if self.chunks == 1:
+            return f"define void @{self.name}(ptr %record) {{\n{body}\n  ret void\n}}\n"
+        chunk = f"define internal void @{self.name}.chunk(ptr %record, i64 %chunk) {{\n{body}\n  ret void\n}}\n"
+        return chunk + IN_CHUNKS.format(name=self.name, count=self.chunks, team=TEAM, share=SHARE)
+
+    def divide(self, chunks: int) -> Value:
+        """Make this a function that computes one of some chunks, in any order and in any thread: which one."""
+        self.chunks = chunks
+        return Value("%chunk", "i64")
 
     @contextmanager
     def narrowed(self, vector_bytes: int) -> Iterator[None]:
@@ -269,20 +309,21 @@ class Writer:
         step: int,
         body: Callable[[Value, tuple[Value, ...]], Sequence[Value]],
         carried: Sequence[Value] = (),
-        start: int = 0,
+        start: int | Value = 0,
     ) -> tuple[Value, ...]:
         """`for index in range(start, stop, step)`; body(index, carried) returns what is carried on.
 
         Returns:
             What the last round carried on, or the initial values where there was none.
         """
-        if isinstance(stop, int) and start < stop <= start + step:
+        if isinstance(stop, int) and isinstance(start, int) and start < stop <= start + step:
             # A single round needs no loop, and code generation is spared the work of taking one apart.
             return tuple(body(Value(str(start), "i64"), tuple(carried)))
         self._count += 1
         tag = self._count
         head, inside, end = f"head{tag}", f"body{tag}", f"end{tag}"
         limit = Value(str(stop), "i64") if isinstance(stop, int) else stop
+        begin = start.name if isinstance(start, Value) else start
         before = self._block
         self.effect(f"br label %{head}")
         self._label(head)
@@ -297,7 +338,7 @@ class Writer:
         following = self.value(f"add {index}, {step}", "i64")
         last = self._block
         self.effect(f"br label %{head}")
-        phis = [f"  {index.name} = phi i64 [ {start}, %{before} ], [ {following.name}, %{last} ]"]
+        phis = [f"  {index.name} = phi i64 [ {begin}, %{before} ], [ {following.name}, %{last} ]"]
         phis += [
             f"  {name.name} = phi {name.type} [ {first.name}, %{before} ], [ {result.name}, %{last} ]"
             for name, first, result in zip(names, carried, results, strict=True)

@@ -54,17 +54,20 @@ class Kernels:
 
     Attributes:
         written: whether there is a kernel, case by case.
+        chunks: of how many chunks each kernel consists.
+        context: what word 1 of each record points to.
     """
 
     def __init__(self, cases, host):
         self.cases = list(cases)
-        texts, declarations, self.written = [DRIVER], set(), []
+        texts, declarations, self.written, self.chunks = [DRIVER], set(), [], []
         for number, case in enumerate(self.cases):
             operands = [operand_of(array) for array in case.arrays]
             # The node only names the instruction in messages; a kernel never reads it.
             instruction = Instruction(case.loop, tuple(operands[:-1]), operands[-1], None)
             writer = write_kernel(instruction, f"kernel{number}", host.vector_bytes)
             self.written.append(writer is not None)
+            self.chunks.append(0 if writer is None else writer.chunks)
             if writer is not None:
                 texts.append(writer.text())
                 declarations |= writer.declarations
@@ -73,11 +76,16 @@ class Kernels:
         names = [f"kernel{number}" for number, is_written in enumerate(self.written) if is_written]
         self._found = self._code.addresses(["drive", *names])
         self._drive = DRIVE(self._found["drive"])
+        self.context = np.zeros(3, np.int64)
 
     def table(self, number, times=1):
         """The records of one case, to be run several times by one call."""
         case = self.cases[number]
-        words = [self._found[f"kernel{number}"], 0, *[array.ctypes.data for array in case.arrays]]
+        words = [
+            self._found[f"kernel{number}"],
+            self.context.ctypes.data,
+            *[array.ctypes.data for array in case.arrays],
+        ]
         record = np.array(words, np.int64)
         return record, np.full(times, record.ctypes.data, np.int64)
 
