@@ -13,6 +13,7 @@ What is fed and what is expected, for the sentence "to" and 5 steps:
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, final
@@ -25,6 +26,7 @@ Cell = Literal["lstm", "gru"]
 Feed = Literal["soft", "teacher"]
 BiasInit = Literal["zero", "chrono"]
 State = tuple[gf.Node, ...]
+Batch = Sequence[Sequence[int]]
 
 
 class DivergedError(Exception):
@@ -100,6 +102,11 @@ class Seq2Seq:
         )
 
 
+def characters_in(sentences: Batch) -> int:
+    """How many targets are not BLANK: each character and the END."""
+    return sum(len(ids) + 1 for ids in sentences)
+
+
 def chrono_biases(g: gf.ExprGraph, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
     """Gate biases that forget at time scales spread evenly up to `steps` (Tallec and Ollivier 2018)."""
     draw = gf.chrono(steps)(hidden, "float32", g.generator)
@@ -121,16 +128,20 @@ class Unrolled(ABC):
     Attributes:
         losses: [T] or [T, batch], -log p[target] in nats.
         cost: the sum over the steps that count, the mean over the sentences.
+        others: what else is computed.
         machine: runs all of it.
+        trains_many: whether several batches are trained on in less time than one by one.
     """
 
     losses: gf.Node
     cost: gf.Node
+    trains_many: bool
+    others: tuple[gf.Node, ...] = ()
 
     def __init__(self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool) -> None:
         self.model, self.feed, self.counts_blank = model, feed, counts_blank
         self.build()
-        self.outputs: tuple[gf.Node, ...] = (self.cost, self.losses)
+        self.outputs = (self.cost, self.losses, *self.others)
         if is_training:
             self.outputs += gf.grad(self.cost, *model.parameters)
         self.machine = model.machine(self.outputs)
@@ -153,7 +164,16 @@ class Unrolled(ABC):
         self.machine.run_all()
         losses = self.losses.value.reshape(self.model.steps, -1)
         nats = sum(float(losses[: len(ids) + 1, column].sum(dtype=np.float64)) for column, ids in enumerate(sentences))
-        return nats, sum(len(ids) + 1 for ids in sentences)
+        return nats, characters_in(sentences)
+
+    @abstractmethod
+    def train(self, batches: Sequence[Batch], solver: gf.Solver) -> list[float]:
+        """Run each batch, and step the solver after it.
+
+        Returns:
+            the nats of each, as `run` gives them. One that is not a finite number is the last, and its step is not
+            taken.
+        """
 
     def fed_and_targets(self, sentence: Sequence[int]) -> tuple[list[int], list[int]]:
         """The characters fed and expected at each step; see the table at the head of this file."""
@@ -167,6 +187,8 @@ class Unrolled(ABC):
 @final
 class SentenceGraph(Unrolled):
     """The book's graph: one sentence, and nothing but slice positions changes from one to the next."""
+
+    trains_many = True
 
     def build(self) -> None:
         model, g = self.model, self.model.graph
@@ -191,14 +213,24 @@ class SentenceGraph(Unrolled):
                 self.picked.append(probabilities[model.BLANK])  # sliced before the logarithm: one number, not V
                 losses.append(-gf.log(self.picked[-1]))
         self.losses = gf.stack(losses)
-        weights = None if self.counts_blank else gf.cast(self.within, gf.float32)
-        self.cost = gf.sum(self.losses) if weights is None else self.losses @ weights
+        self.nats = self.losses @ gf.cast(self.within, gf.float32)
+        self.cost = gf.sum(self.losses) if self.counts_blank else self.nats
+        self.others = (self.nats,)
         self.slots = (self.within, *self.rows, *self.picked)
 
     def bind(self, sentences: Sequence[Sequence[int]]) -> None:
         (sentence,) = sentences
+        gf.unsafe_let_all(self.slots, self.positions(sentence))
+
+    def positions(self, sentence: Sequence[int]) -> list[int]:
+        """Where the slots stand for a sentence."""
         fed, targets = self.fed_and_targets(sentence)
-        gf.unsafe_let_all(self.slots, [len(sentence), *fed[: len(self.rows)], *targets])
+        return [len(sentence), *fed[: len(self.rows)], *targets]
+
+    def train(self, batches: Sequence[Batch], solver: gf.Solver) -> list[float]:
+        positions = [self.positions(sentence) for (sentence,) in batches]
+        nats = self.machine.run_over(self.slots, positions, solver, record=self.nats, stop_unless_finite=True)
+        return [float(each) for each in nats]
 
 
 @final
@@ -208,6 +240,8 @@ class BatchGraph(Unrolled):
     Args:
         batch: how many sentences at most; where fewer are bound, the others weigh nothing.
     """
+
+    trains_many = False
 
     def __init__(self, model: Seq2Seq, feed: Feed, *, counts_blank: bool, is_training: bool, batch: int) -> None:
         self.batch = batch
@@ -245,3 +279,13 @@ class BatchGraph(Unrolled):
         gf.let(self.fed, fed)
         gf.let(self.targets, targets)
         gf.let(self.weights, weights)
+
+    def train(self, batches: Sequence[Batch], solver: gf.Solver) -> list[float]:
+        found: list[float] = []
+        for sentences in batches:
+            nats, _ = self.run(sentences)
+            found.append(nats)
+            if not math.isfinite(nats):
+                break
+            solver.step(self.model.parameters)
+        return found

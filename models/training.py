@@ -14,12 +14,13 @@ import graphflow as gf
 from figures import Position, Recent, Totals
 from options import Hyperparameters
 from s2s_data import ORDER, Data, generator_for
-from s2s_model import BatchGraph, DivergedError, SentenceGraph, Seq2Seq, Unrolled
+from s2s_model import BatchGraph, DivergedError, SentenceGraph, Seq2Seq, Unrolled, characters_in
 from sampling import Sampler
 from stopping import Interruption, Limits
 
 MEASURED_AT_ONCE = 100
 RECENT = 2000  # sentences
+AT_ONCE = 0.05  # seconds between two looks at the limits and the user's signals
 
 
 def build_graph(model: Seq2Seq, chosen: Hyperparameters) -> Unrolled:
@@ -81,24 +82,32 @@ class Training:
     def is_epoch_done(self) -> bool:
         return self.position.index >= len(self.data.train)
 
-    def step(self) -> None:
-        """Train on the next batch of the epoch.
+    def step(self, most: int = 1) -> int:
+        """Train on the next batches of the epoch; how many it did.
+
+        Args:
+            most: how many at most.
 
         Raises:
-            DivergedError: the loss is not a finite number; the weights are as they were.
+            DivergedError: a loss is not a finite number; the weights are as they were when it was found.
         """
-        position = self.position
-        chosen = self.order[position.index : position.index + self.chosen.batch]
+        position, size = self.position, self.chosen.batch
+        end = min(position.index + most * size, len(self.data.train))
+        batches = [
+            [self.data.train[i] for i in self.order[start : min(start + size, end)]]
+            for start in range(position.index, end, size)
+        ]
         began = time.perf_counter()
-        nats, characters = self.graph.run([self.data.train[i] for i in chosen])
-        if not math.isfinite(nats):
-            raise DivergedError(self.explain_divergence())
-        self.solver.step(self.model.parameters)
-        seconds = time.perf_counter() - began
-        position.index += len(chosen)
-        position.sentences += len(chosen)
-        for totals in (position.running, self.recent):
-            totals.add(nats, characters, len(chosen), seconds)
+        losses = self.graph.train(batches, self.solver)
+        seconds = (time.perf_counter() - began) / len(losses)
+        for nats, batch in zip(losses, batches, strict=False):
+            if not math.isfinite(nats):
+                raise DivergedError(self.explain_divergence())
+            position.index += len(batch)
+            position.sentences += len(batch)
+            for totals in (position.running, self.recent):
+                totals.add(nats, characters_in(batch), len(batch), seconds)
+        return len(losses)
 
     def close_epoch(self) -> tuple[Totals, float | None]:
         """End the epoch and begin the next; the totals of the one that ended, and the held-out loss after it.
@@ -173,7 +182,7 @@ class Observer(ABC):
 
     @abstractmethod
     def batch(self) -> None:
-        """After each batch that does not end an epoch."""
+        """After each batch, or several in a row, that does not end an epoch."""
 
     @abstractmethod
     def epoch(self, ended: Totals, held_out: float | None) -> None:
@@ -191,8 +200,12 @@ def run(training: Training, limits: Limits, observer: Observer, interruption: In
         DivergedError: the loss is not a finite number.
     """
     began = time.monotonic()
+    most = 1
     while (why := _why_stop(training, limits, interruption, time.monotonic() - began)) is None:
-        training.step()
+        before = time.perf_counter()
+        done = training.step(most)
+        if training.graph.trains_many:
+            most = max(1, min(2 * most, int(done * AT_ONCE / (time.perf_counter() - before))))
         if training.is_epoch_done:
             training.check_weights()
             observer.epoch(*training.close_epoch())

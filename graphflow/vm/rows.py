@@ -48,22 +48,24 @@ class Pace:
 
     Args:
         seconds: that a call may take; so long Ctrl-C waits.
+
+    Attributes:
+        rows: how many.
     """
 
     def __init__(self, seconds: float = 0.02) -> None:
         self._seconds = seconds
-        self._rows, self._began = 0, 0.0
+        self._began = 0.0
+        self.rows = 8
 
-    def rows(self) -> int:
-        """How many rows to do next; asked before each call."""
-        before, self._began = self._began, time.perf_counter()
-        if self._rows:
-            wanted = int(self._rows * self._seconds / max(self._began - before, 1e-9))
-            self._rows = max(1, min(wanted, 8 * self._rows))
-        else:
-            # Of the first row nothing is known.
-            self._rows = 1
-        return self._rows
+    def begin(self) -> None:
+        """Look at the clock."""
+        self._began = time.perf_counter()
+
+    def end(self, rows: int) -> None:
+        """So many rows have been done since."""
+        seconds = max(time.perf_counter() - self._began, 1e-9)
+        self.rows = max(1, min(int(rows * self._seconds / seconds), 8 * self.rows))
 
 
 @final

@@ -115,6 +115,7 @@ class TapeMachine:
         self._is_closed = False
         self._position = 0
         self._held: RunValues | None = None
+        self._pace = Pace()
         self.runs = 0
         """How many runs have begun; random nodes give new numbers in each. Set it to go on where another left off."""
         self._prepare()
@@ -159,7 +160,7 @@ class TapeMachine:
             positions: [rows, N] whole numbers; row r is bound to the nodes before run r.
             solver: steps the parameters whose gradients this machine computes, after each run.
             record: the float of one element that is recorded; by default the cost, the node given to `grad`.
-            stop: asked before each row; once it says True no more rows are run. Rows then are one call each.
+            stop: asked before each row; once it says True no more rows are run. Each row then is a call of its own.
             stop_unless_finite: end with the first row that records NaN or infinity, before its solver's step.
 
         Returns:
@@ -185,15 +186,14 @@ class TapeMachine:
             rows, recorded = row_cells(nodes, positions), self._recorded(record)
             values = np.empty(len(rows.starts))
             work = RowWork(rows, recorded, values, stop_unless_finite, solver, self._stepped())
-            # The first row goes by itself, after which machine and solver know what they are about.
-            done, is_over, is_ahead, pace = 0, False, False, Pace()
+            done, is_over, is_ahead = 0, False, stop is None
             with HeldInterrupt() as interrupt:
                 try:
                     while done < len(values) and not (is_over or interrupt.is_noted or (stop is not None and stop())):
-                        count = min(pace.rows() if stop is None else 1, len(values) - done)
-                        did = self._run_ahead(work, done, count) if is_ahead else 0
-                        # A row that stops there at once is run by itself, which says why; and so are all after it.
-                        is_ahead = did > 0 or done == 0
+                        did = self._run_ahead(work, done) if is_ahead else 0
+                        # A row that is not done there is run by itself, which says why not; and so are those after it,
+                        # but for the first, after which machine and solver know what they are about.
+                        is_ahead = is_ahead and (did > 0 or done == 0)
                         if did == 0:
                             is_over = not self._run_row(work, done)
                         done += max(did, 1)
@@ -396,11 +396,12 @@ class TapeMachine:
             work.solver.step(work.parameters)
         return True
 
-    def _run_ahead(self, work: RowWork, first: int, count: int) -> int:
+    def _run_ahead(self, work: RowWork, first: int) -> int:
         """Do some rows of `run_over` in one call of the backend; how many it did."""
         if self._watcher.is_active or self.program.assignments:
             return 0
         self._take_over()
+        count = min(self._pace.rows, len(work.values) - first)
         calls = work.steps_ahead(count)
         if calls is None:
             return 0
@@ -413,9 +414,11 @@ class TapeMachine:
             work.needs_finite,
             calls,
         )
+        self._pace.begin()
         done = self._executable.run_rows(rows, self.runs + 1)
         self.runs += done
         if done:
+            self._pace.end(done)
             # Again, by the way that other threads know of: the table may have moved while it was used.
             work.rows.bind(first + done - 1)
             work.have_stepped(done)

@@ -27,10 +27,10 @@ def tiny_corpus(lines=LINES):
     return Corpus("tiny", "a tiny corpus", "\n".join(lines))
 
 
-def tiny_training(lines=LINES, **given):
+def tiny_training(lines=LINES, backend="numpy", **given):
     chosen = new_hyperparameters({**TINY, **given})
     assert isinstance(chosen, Hyperparameters)
-    return Training(prepare(tiny_corpus(lines), chosen), chosen, "numpy")
+    return Training(prepare(tiny_corpus(lines), chosen), chosen, backend)
 
 
 def train_batches(training, count):

@@ -121,11 +121,34 @@ def test_it_stops_when_the_held_out_loss_falls_no_more():
     assert observer.why == "the held-out loss has not fallen for 3 epochs"
 
 
-def test_an_interruption_lets_the_batch_be_finished():
-    training, interruption = tiny_training(batch=1), Interruption()
-    observer = Silent(interruption, after=4)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_an_interruption_lets_the_batch_be_finished(batch):
+    training, interruption = tiny_training(batch=batch), Interruption()
+    observer = Silent(interruption, after=2)
     run(training, Limits(50), observer, interruption)
-    assert (training.position.sentences, observer.why) == (4, "interrupted")
+    assert (observer.batches, observer.why) == (2, "interrupted")
+    assert batch == 1 or training.position.sentences == 2 * batch
+
+
+@pytest.mark.parametrize("options", [*RUNS, {"batch": 1, "feed": "teacher"}])
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_several_batches_in_a_row_are_the_same_run(options, backend):
+    states = []
+    for most in (1, 5):
+        training = tiny_training(backend=backend, **options)
+        while training.position.epoch < 3:
+            assert 1 <= training.step(most) <= most
+            if training.is_epoch_done:
+                training.close_epoch()
+        states.append(state_of(training))
+    assert states[0] == states[1]
+
+
+def test_a_loss_that_is_not_finite_in_a_row_of_batches():
+    training = tiny_training(batch=1, learn_rate=1e38, clip=0.0)
+    with pytest.raises(DivergedError, match=r"diverged after \d+ sentences"):
+        training.step(12)
+    assert training.solver.state_dict()["step"] == training.position.sentences < 12
 
 
 def test_the_second_signal_ends_at_once():

@@ -105,8 +105,8 @@ def test_every_rule_to_the_last_bit(counted, cell, dtype, kind):
         counted.clear()
         make_solver = partial(solver_of, kind, options)
         assert_same_as_by_hand(lambda: recurrent(cell, dtype), table_of, make_solver)
-        # All but the first row.
-        assert sum(counted) == ROWS - 1
+        # All but the first row, in which the solver looks at its parameters.
+        assert sum(counted) == ROWS - (kind is not None)
 
 
 def solver_of(kind, options):
@@ -310,7 +310,7 @@ def test_another_graph_version_between_two_epochs(counted):
     g, parameters, slices = recurrent("lstm")
     wanted = by_hand(gf.TapeMachine(g, backend="native"), slices, positions, gf.AdamSolver(learn_rate=0.1), parameters)
     np.testing.assert_array_equal([*first, *second], wanted)
-    assert sum(counted) == ROWS - 2
+    assert sum(counted) == ROWS - 1
 
 
 # --- on both backends -------------------------------------------------------------------------------------------------
