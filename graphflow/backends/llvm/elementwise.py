@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphflow.backends.llvm.nest import Body, Nest, Strided, broadcast_strides
-from graphflow.backends.llvm.primitives import can_write, write_program
+from graphflow.backends.llvm.primitives import ARITHMETIC, can_write, widest_of, write_program
 from graphflow.backends.llvm.writer import Value, Writer
 from graphflow.loops import Concat, Map, Place, Reshape, View
 from graphflow.tape.program import Operand
@@ -26,7 +26,7 @@ def write_map(writer: Writer, loop: Map, inputs: Sequence[Operand], output: Oper
         values = [round_.load(number) for number in range(len(inputs))]
         round_.store(len(inputs), write_program(writer, loop.program, values))
 
-    Nest(writer, shape, [*operands, target]).walk(body)
+    Nest(writer, shape, [*operands, target], widest=widest_of(loop.program)).walk(body)
     return True
 
 
@@ -71,7 +71,7 @@ def write_place(writer: Writer, loop: Place, inputs: Sequence[Operand], output: 
     update = Strided(0, dtype, inputs[0].place.strides)
 
     def add(round_: Body) -> None:
-        round_.store(0, writer.add(round_.load(0), round_.load(1)))
+        round_.store(0, ARITHMETIC["add"](writer, round_.load(0), round_.load(1)))
 
     Nest(writer, loop.view.shape, [part, update], [begin, writer.operand(0)]).walk(add)
     return True

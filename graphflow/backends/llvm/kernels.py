@@ -14,10 +14,12 @@ from graphflow.backends.llvm.elementwise import (
     write_reshape,
     write_view,
 )
-from graphflow.backends.llvm.folding import write_reduce, write_rows
+from graphflow.backends.llvm.folding import write_reduce
 from graphflow.backends.llvm.lookups import write_gather, write_scatter
 from graphflow.backends.llvm.products import write_contract
+from graphflow.backends.llvm.row_programs import write_rows
 from graphflow.backends.llvm.writer import Writer
+from graphflow.dtypes import int64
 from graphflow.loops import Concat, Contract, Gather, Loop, Map, Place, Reduce, Reshape, Rows, Scatter, View
 from graphflow.tape.program import Instruction, Operand
 
@@ -66,9 +68,13 @@ def _without_positions(loop: Loop) -> Loop:
 def write_kernel(instruction: Instruction, name: str, vector_bytes: int) -> Writer | None:
     """The kernel of an instruction, or None where it has none and numpy must do it."""
     write = WRITERS.get(type(instruction.loop))
-    if write is None or 0 in instruction.output.type.shape:
+    if write is None:
         return None
     writer = Writer(name, vector_bytes)
+    if 0 in instruction.output.type.shape:
+        # There is nothing to do, but ids would have to be looked at.
+        ids = [each for each in instruction.inputs if each.type.dtype == int64 and 0 not in each.type.shape]
+        return None if ids else writer
     is_written = write(writer, instruction.loop, instruction.inputs, instruction.output)
     return writer if is_written else None
 

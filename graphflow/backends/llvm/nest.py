@@ -57,35 +57,45 @@ class Nest:
         shape: what to walk over, not empty.
         operands: what is read and written on the way.
         addresses: pointers to first elements, where they differ from the record's words.
+        widest: bytes of the widest element that the body computes with, if none of the operands is as wide.
     """
 
     def __init__(
-        self, writer: Writer, shape: Shape, operands: Sequence[Strided], addresses: Sequence[Value] | None = None
+        self,
+        writer: Writer,
+        shape: Shape,
+        operands: Sequence[Strided],
+        addresses: Sequence[Value] | None = None,
+        widest: int = 1,
     ) -> None:
         self.writer = writer
         self.operands = tuple(operands)
         self.shape, self.strides = collapse(shape, [operand.strides for operand in operands])
         self.pointers = list(addresses or [writer.operand(operand.word) for operand in operands])
-        self.lanes = self._lanes()
+        self.lanes = self._lanes(widest)
 
-    def _lanes(self) -> int:
+    def _lanes(self, widest: int) -> int:
         """Lanes of the innermost loop: 0 where an operand is neither contiguous nor constant along it."""
         if not self.shape or any(strides[-1] not in (0, 1) for strides in self.strides):
             return 0
-        widest = max(operand.dtype.itemsize for operand in self.operands)
+        widest = max(widest, *(operand.dtype.itemsize for operand in self.operands))
         return self.writer.vector_bytes // widest
 
     def walk(self, body: Callable[[Body], None]) -> None:
         """Write the loops around the body."""
-        self._enter(0, list(self.pointers), body)
+        self.walk_strips(1, lambda rounds: body(rounds[0]))
 
-    def _enter(self, axis: int, pointers: list[Value], body: Callable[[Body], None]) -> None:
+    def walk_strips(self, width: int, body: Callable[[list[Body]], None]) -> None:
+        """Write the loops round a body that is given up to `width` rounds of the innermost loop side by side."""
+        self._enter(0, list(self.pointers), width, body)
+
+    def _enter(self, axis: int, pointers: list[Value], width: int, body: Callable[[list[Body]], None]) -> None:
         if axis >= len(self.shape) - 1:
-            self._innermost(pointers, body)
+            self._innermost(pointers, width, body)
             return
 
         def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
-            self._enter(axis + 1, self.advanced(pointers, axis, index), body)
+            self._enter(axis + 1, self.advanced(pointers, axis, index), width, body)
             return ()
 
         self.writer.loop(self.shape[axis], 1, inside)
@@ -102,23 +112,30 @@ class Nest:
             moved.append(self.writer.offset(pointer, distance, operand.element))
         return moved
 
-    def _innermost(self, pointers: list[Value], body: Callable[[Body], None]) -> None:
+    def _innermost(self, pointers: list[Value], width: int, body: Callable[[list[Body]], None]) -> None:
         if not self.shape:
-            body(Body(self, pointers, 0, None))
+            body([Body(self, pointers, 0, None)])
             return
         axis, size = len(self.shape) - 1, self.shape[-1]
         step = max(1, self.lanes)
-        whole = size - size % step
+        whole = size - size % (step * width)
+
+        def strip(index: Value, count: int) -> None:
+            here = self.advanced(pointers, axis, index)
+            rounds = []
+            for start in range(0, count, step):
+                places = self.advanced(here, axis, Value(str(start), "i64"))
+                rounds.append(Body(self, places, self.lanes, None if count - start >= step else count - start))
+            body(rounds)
 
         def inside(index: Value, _: tuple[Value, ...]) -> tuple[Value, ...]:
-            body(Body(self, self.advanced(pointers, axis, index), self.lanes, None))
+            strip(index, step * width)
             return ()
 
         if whole:
-            self.writer.loop(whole, step, inside)
+            self.writer.loop(whole, step * width, inside)
         if size > whole:
-            rest = self.advanced(pointers, axis, Value(str(whole), "i64"))
-            body(Body(self, rest, self.lanes, size - whole))
+            strip(Value(str(whole), "i64"), size - whole)
 
 
 class Body(NamedTuple):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
+
+import numpy as np
 
 from graphflow.backends.llvm.mathematics import FUNCTIONS
 from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
 from graphflow.scalars import ScalarProgram, ScalarStep
 
 ARITHMETIC: dict[str, Callable[[Writer, Value, Value], Value]] = {
-    "add": Writer.add,
+    # numpy adds truth values by "or" and multiplies them by "and".
+    "add": lambda writer, x, y: writer.binary("or", x, y) if x.element == "i1" else writer.add(x, y),
     "sub": Writer.sub,
-    "mul": Writer.mul,
+    "mul": lambda writer, x, y: writer.binary("and", x, y) if x.element == "i1" else writer.mul(x, y),
     "div": Writer.div,
 }
 # Ordered comparisons are false for NaN, as in numpy; only "not equal" is true.
@@ -19,10 +23,13 @@ PREDICATES = {
     "lt": ("olt", "slt"), "le": ("ole", "sle"), "gt": ("ogt", "sgt"), "ge": ("oge", "sge"),
     "eq": ("oeq", "eq"), "ne": ("une", "ne"),
 }  # fmt: skip
-FLOAT_ONLY = frozenset({"div", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid", "isfinite"})
-KNOWN = frozenset({*ARITHMETIC, *PREDICATES, *FUNCTIONS, "neg", "abs", "sign", "not", "and", "or", "where", "cast"}) | {
+FLOAT_ONLY = frozenset({"div", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid"})
+NUMBERS_ONLY = frozenset({"sub", "neg", "abs", "sign"})
+KNOWN = frozenset({*ARITHMETIC, *PREDICATES, *FUNCTIONS, "neg", "not", "and", "or", "where", "cast"}) | {
     "constant", "maximum", "minimum", "isfinite",
 }  # fmt: skip
+# More than a handful of instructions, or one that takes long.
+COSTLY = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sigmoid", "div", "sqrt"})
 
 
 def can_write(program: ScalarProgram, extra: frozenset[str] = frozenset()) -> bool:
@@ -30,14 +37,26 @@ def can_write(program: ScalarProgram, extra: frozenset[str] = frozenset()) -> bo
     return all(_is_known(step, program, extra) for step in program.steps)
 
 
+def is_costly(program: ScalarProgram) -> bool:
+    """Whether a step takes much longer than an addition."""
+    return any(step.primitive in COSTLY for step in program.steps)
+
+
+def widest_of(program: ScalarProgram) -> int:
+    """Bytes of the widest element that a program computes with."""
+    return max([step.dtype.itemsize for step in program.steps], default=1)
+
+
 def _is_known(step: ScalarStep, program: ScalarProgram, extra: frozenset[str]) -> bool:
-    if step.primitive not in KNOWN and step.primitive not in extra:
+    if step.primitive in extra:
+        return True
+    if step.primitive not in KNOWN:
         return False
-    sources = [_dtype_kind(operand, program) for operand in step.operands]
-    if step.primitive in FLOAT_ONLY or step.primitive in ("abs", "sign"):
-        return step.dtype.kind in "fb" and sources[0] == "f"
-    # A float that does not fit an integer becomes what the hardware gives, which LLVM leaves open.
-    return not (step.primitive == "cast" and sources[0] == "f" and step.dtype.kind == "i")
+    # numpy refuses the others, or gives another dtype.
+    sources = {_dtype_kind(operand, program) for operand in step.operands}
+    if step.primitive in FLOAT_ONLY:
+        return sources == {"f"}
+    return step.primitive not in NUMBERS_ONLY or "b" not in sources
 
 
 def _dtype_kind(operand: int, program: ScalarProgram) -> str:
@@ -58,19 +77,32 @@ def write_step(writer: Writer, step: ScalarStep, operands: Sequence[Value], like
         is_bool = operands[0].element == "i1"
         predicate = of_floats if operands[0].is_float else of_integers.replace("s", "u") if is_bool else of_integers
         return writer.compare(predicate, operands[0], operands[1])
-    if name in FUNCTIONS:
+    if name in FUNCTIONS and operands[0].is_float:
         return FUNCTIONS[name](writer, operands[0])
     return _OTHERS[name](writer, step, operands)
+
+
+def truth(writer: Writer, x: Value) -> Value:
+    """Whether x is not 0; NaN is not."""
+    return x if x.element == "i1" else writer.compare("une" if x.is_float else "ne", x, writer.constant(0, x))
+
+
+def extreme(writer: Writer, word: str, x: Value, y: Value) -> Value:
+    """The larger (gt) or smaller (lt) of two numbers; NaN where either is NaN."""
+    if not x.is_float:
+        return writer.select(writer.compare("s" + word, x, y), x, y)
+    # The machine's own instruction, which takes y where one of them is NaN, and a look at x.
+    found = writer.select(writer.compare("o" + word, x, y), x, y)
+    return writer.select(writer.compare("uno", x, x), x, found)
 
 
 def _extreme(writer: Writer, step: ScalarStep, operands: Sequence[Value]) -> Value:
     """The larger or smaller of two; NaN where either is NaN."""
     x, y = operands
-    word = "gt" if step.primitive == "maximum" else "lt"
-    if not x.is_float:
-        return writer.select(writer.compare("s" + word, x, y), x, y)
-    takes_first = writer.binary("or", writer.compare("o" + word, x, y), writer.compare("uno", x, x))
-    return writer.select(takes_first, x, y)
+    is_maximum = step.primitive == "maximum"
+    if x.element == "i1":
+        return writer.binary("or" if is_maximum else "and", x, y)
+    return extreme(writer, "gt" if is_maximum else "lt", x, y)
 
 
 def _cast(writer: Writer, step: ScalarStep, operands: Sequence[Value]) -> Value:
@@ -78,25 +110,72 @@ def _cast(writer: Writer, step: ScalarStep, operands: Sequence[Value]) -> Value:
     if x.element == wanted:
         return x
     if wanted == "i1":
-        return writer.compare("une" if x.is_float else "ne", x, writer.constant(0, x))
+        return truth(writer, x)
     if x.element == "i1":
         return writer.convert("zext" if wanted == "i64" else "uitofp", x, wanted)
-    if x.is_float:
-        return writer.convert("fpext" if wanted == "double" else "fptrunc", x, wanted)
-    return writer.convert("sitofp", x, wanted)
+    if not x.is_float:
+        return writer.convert("sitofp", x, wanted)
+    if wanted == "i64":
+        return _whole(writer, x)
+    return writer.convert("fpext" if wanted == "double" else "fptrunc", x, wanted)
+
+
+def _whole(writer: Writer, x: Value) -> Value:
+    """The float without its fraction; one that does not fit becomes what numpy makes of it on this machine."""
+    limit = writer.constant(2.0**63, x)
+    is_above, is_below = writer.compare("oge", x, limit), writer.compare("olt", x, writer.neg(limit))
+    is_stray = writer.binary("or", writer.binary("or", is_above, is_below), writer.compare("uno", x, x))
+    found = writer.convert("fptosi", writer.select(is_stray, writer.constant(0, x), x), "i64")
+    for condition, stray in zip((is_above, is_below, writer.compare("uno", x, x)), _strays(x.element), strict=True):
+        found = writer.select(condition, writer.constant(stray, found), found)
+    return found
+
+
+@lru_cache(maxsize=2)
+def _strays(element: str) -> tuple[int, ...]:
+    """What numpy makes of floats above all integers, below them, and of NaN."""
+    strays = np.array([np.inf, -np.inf, np.nan], np.float32 if element == "float" else np.float64)
+    with np.errstate(invalid="ignore"):
+        return tuple(int(each) for each in strays.astype(np.int64))
+
+
+def _absolute(writer: Writer, _: ScalarStep, operands: Sequence[Value]) -> Value:
+    x = operands[0]
+    return writer.select(writer.compare("slt", x, writer.constant(0, x)), writer.neg(x), x)
+
+
+def _sign(writer: Writer, _: ScalarStep, operands: Sequence[Value]) -> Value:
+    x = operands[0]
+    zero, one = writer.constant(0, x), writer.constant(1, x)
+    below = writer.select(writer.compare("slt", x, zero), writer.neg(one), zero)
+    return writer.select(writer.compare("sgt", x, zero), one, below)
 
 
 def _is_finite(writer: Writer, _: ScalarStep, operands: Sequence[Value]) -> Value:
-    size = writer.intrinsic("fabs", operands[0])
+    x = operands[0]
+    if not x.is_float:
+        return writer.constant(1, x._replace(element="i1"))
+    size = writer.intrinsic("fabs", x)
     return writer.compare("olt", size, writer.constant(float("inf"), size))
+
+
+def _logical(operation: str) -> Callable[[Writer, ScalarStep, Sequence[Value]], Value]:
+    return lambda writer, _, operands: writer.binary(operation, *[truth(writer, each) for each in operands])
+
+
+def _not(writer: Writer, _: ScalarStep, operands: Sequence[Value]) -> Value:
+    found = truth(writer, operands[0])
+    return writer.binary("xor", found, writer.constant(1, found))
 
 
 _OTHERS: dict[str, Callable[[Writer, ScalarStep, Sequence[Value]], Value]] = {
     "neg": lambda writer, _, operands: writer.neg(operands[0]),
-    "not": lambda writer, _, operands: writer.binary("xor", operands[0], writer.constant(1, operands[0])),
-    "and": lambda writer, _, operands: writer.binary("and", operands[0], operands[1]),
-    "or": lambda writer, _, operands: writer.binary("or", operands[0], operands[1]),
-    "where": lambda writer, _, operands: writer.select(operands[0], operands[1], operands[2]),
+    "abs": _absolute,
+    "sign": _sign,
+    "not": _not,
+    "and": _logical("and"),
+    "or": _logical("or"),
+    "where": lambda writer, _, operands: writer.select(truth(writer, operands[0]), operands[1], operands[2]),
     "maximum": _extreme,
     "minimum": _extreme,
     "cast": _cast,

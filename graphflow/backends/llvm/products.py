@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from graphflow.backends.llvm.folding import write_sum_of_products
 from graphflow.backends.llvm.matrix_products import WHOLE, divided, write_matrix_product
 from graphflow.backends.llvm.product_form import Form, at, product_of
 from graphflow.backends.llvm.vector_products import Term, write_vector_products
@@ -14,12 +15,12 @@ from graphflow.tape.program import Operand
 
 
 def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], output: Operand) -> bool:
-    """Write the kernel that fits the strides; False where none does."""
+    """Write the kernel that fits the strides and the dtype; False where none does."""
     forms: list[Form] = []
     for first in range(0, len(inputs), 2):
         form = product_of(loop, inputs[first : first + 2], output)
         if form is None:
-            return False
+            return len(inputs) == 2 and write_sum_of_products(writer, loop, inputs, output)
         forms.append(form)
     if len(forms) > 1:
         return _write_several(writer, forms)

@@ -255,7 +255,10 @@ class Writer:
         return Value(name, "ptr")
 
     def alarm_unless(self, condition: Value) -> None:
-        """Set the alarm in the context (word 2) where a condition does not hold; the run goes on."""
+        """Set the alarm in the context (word 2) where a condition does not hold, in any lane; the run goes on."""
+        if condition.lanes:
+            bits = self.value(f"bitcast {condition} to i{condition.lanes}", f"i{condition.lanes}")
+            condition = self.compare("eq", bits, Value("-1", bits.element))
         place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
         context = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
         alarm = self.offset(context, Value("2", "i64"), "i64")

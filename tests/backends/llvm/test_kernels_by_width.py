@@ -8,28 +8,12 @@ import pytest
 import graphflow as gf
 from graphflow.backends import storage_of
 from graphflow.backends.llvm import native
-from graphflow.backends.llvm.host import Host, this_host
 from graphflow.op import REGISTRY
 from graphflow.testing import assert_backends_agree, random_graph
 from graphflow.testing.contract import check_value, dtypes_of
+from tests.backends.llvm.widths import WIDTHS, host_of_width
 
 OPS = {name: op for name, op in sorted(REGISTRY.items()) if op.__module__.startswith("graphflow.")}
-WIDTHS = (64, 32, 16)
-
-
-def host_of_width(width):
-    """This processor, as one whose widest vectors have that many bytes.
-
-    Wider vectors than it has are legal too: code generation takes them apart.
-    """
-    here = this_host()
-    if width == 64:
-        return here._replace(vector_bytes=64)
-    if width == 32:
-        features = [each for each in here.features.split(",") if not each.startswith("+avx512")]
-        gone = [each.replace("+", "-") for each in here.features.split(",") if each.startswith("+avx512")]
-        return Host(here.cpu, ",".join([*features, *gone]), 32)
-    return Host("", "", 16)
 
 
 @pytest.fixture(params=WIDTHS)
