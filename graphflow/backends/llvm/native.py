@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from typing import NamedTuple, final
 
 import numpy as np
+import numpy.typing as npt
 
 from graphflow.backends import Backend, Executable, Rows, Storage
 from graphflow.backends.llvm.epochs import row_loop_of
@@ -206,7 +207,13 @@ class NativeExecutable(Executable):
 
     def timed(self, number: int, count: int) -> Stopwatch:
         self._begin(number)
-        return stretches_timed(self, self._stretches, self._table_address, self._drive, self._host)
+        watch = stretches_timed(self, self._stretches, self._table_address, self._drive, self._host)
+
+        def run() -> npt.NDArray[np.float64]:
+            with self._help:
+                return watch()
+
+        return run
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
