@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from graphflow.loops import Concat, Contract, View
-from graphflow.passes.plan import Plan, PlanEditor, Value, renumbered
+from graphflow.passes.plan import Plan, PlanEditor, Value, next_plan, renumbered
 from graphflow.tensortype import TensorType
 
 # Below this many products the copies cost more than they save.
@@ -47,12 +48,15 @@ def batch_products(plan: Plan) -> Plan:
 def _kinds(plan: Plan) -> dict[Kind, list[int]]:
     """The products of each kind that has enough of them."""
     kinds: dict[Kind, list[int]] = defaultdict(list)
+    sides: dict[Contract, list[int]] = {}
     for number, value in enumerate(plan.values):
-        if isinstance(value.loop, Contract):
-            for side in (0, 1):
-                if _can_be_joined(value.loop, side):
-                    factor = plan.values[value.inputs[1 - side]].type
-                    kinds[Kind(value.loop, value.inputs[side], side, factor)].append(number)
+        loop = value.loop
+        if isinstance(loop, Contract):
+            if loop not in sides:
+                sides[loop] = [side for side in (0, 1) if _can_be_joined(loop, side)]
+            for side in sides[loop]:
+                factor = plan.values[value.inputs[1 - side]].type
+                kinds[Kind(loop, value.inputs[side], side, factor)].append(number)
     return {kind: members for kind, members in kinds.items() if len(members) >= FEWEST_PRODUCTS}
 
 
@@ -67,21 +71,29 @@ def _promising(plan: Plan) -> list[tuple[Kind, int]]:
     One sweep for all kinds together, since most have nothing: a network that feeds its outputs back is a chain.
     """
     kinds = _kinds(plan)
+    if not kinds:
+        return []
     belongs: dict[int, list[int]] = defaultdict(list)
     for column, members in enumerate(kinds.values()):
         for member in members:
             belongs[member].append(column)
-    # Row n: for each kind, how many of its members lie on the longest path that ends with value n.
-    depths = np.zeros((len(plan.values), len(kinds)), np.int32)
+    # Row n: for each kind, how many of its members lie on the longest path that ends with value n. Rows are shared.
+    nothing = np.zeros(len(kinds), np.int32)
+    rows: list[npt.NDArray[np.int32]] = []
     for number, value in enumerate(plan.values):
-        if value.inputs:
-            np.max(depths[list(value.inputs)], axis=0, out=depths[number])
-            for column in belongs.get(number, ()):
-                depths[number, column] += 1
+        row = nothing
+        for operand in value.inputs:
+            other = rows[operand]
+            if other is not row and other is not nothing:
+                row = other if row is nothing else np.maximum(row, other)
+        if number in belongs:
+            row = row.copy()
+            row[belongs[number]] += 1
+        rows.append(row)
     return [
         _key(plan, kind)
         for column, (kind, members) in enumerate(kinds.items())
-        if np.bincount(depths[members, column]).max() >= FEWEST_PRODUCTS
+        if np.bincount([rows[member][column] for member in members]).max() >= FEWEST_PRODUCTS
     ]
 
 
@@ -115,49 +127,56 @@ def _levels(plan: Plan, members: Sequence[int]) -> list[list[int]]:
 
 def _joined(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]]) -> Plan:
     """The plan with each batch computed by one product, its members views of the result."""
-    batch_of = {member: number for number, batch in enumerate(batches) for member in batch}
-    order = _order(plan, kind, batches)
-    editor = PlanEditor()
-    new: dict[int, int] = {}
+    place = {member: (batch, part) for batch, members in enumerate(batches) for part, member in enumerate(members)}
+    first = min(place)
+    editor = PlanEditor(plan.values[:first])
+    new = [*range(first), *[-1] * (len(plan.values) - first)]
     products: dict[int, int] = {}
-    for number in order:
-        batch = batch_of.get(number)
-        if batch is None:
+    for number in _order(plan, kind, batches, first):
+        if number not in place:
             new[number] = editor.add(renumbered(plan.values[number], new))
             continue
+        batch, part = place[number]
         if batch not in products:
             products[batch] = _product(plan, kind, batches[batch], editor, new)
-        new[number] = _part(plan.values[number], batches[batch].index(number), products[batch], editor)
-    became = {node: new[number] for node, number in plan.became.items()}
-    return Plan(tuple(editor.values), became, plan.kept, plan.gradients, plan.is_reusing)
+        new[number] = _part(plan.values[number], part, products[batch], editor)
+    return next_plan(plan, editor, new)
 
 
-def _order(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]]) -> list[int]:
-    """An order in which all factors of a batch come before its first member; otherwise as near to the old as can be."""
-    needs: list[set[int]] = [set(value.inputs) for value in plan.values]
+def _order(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]], first: int) -> Iterator[int]:
+    """An order in which all factors of a batch come before its first member; otherwise as near to the old as can be.
+
+    It begins with the value `first`, the first member; what comes before that stays in its place.
+    """
+    needs: dict[int, Iterable[int]] = {}
     for batch in batches:
-        factors = {plan.values[member].inputs[1 - kind.side] for member in batch} | {kind.weight}
-        for member in batch:
-            needs[member] |= factors
-    users: dict[int, list[int]] = defaultdict(list)
-    for number, operands in enumerate(needs):
-        for operand in operands:
-            users[operand].append(number)
-    missing = [len(operands) for operands in needs]
-    ready = [number for number, count in enumerate(missing) if count == 0]
-    heapq.heapify(ready)
-    order = []
-    while ready:
-        number = heapq.heappop(ready)
-        order.append(number)
-        for user in users[number]:
-            missing[user] -= 1
-            if missing[user] == 0:
-                heapq.heappush(ready, user)
-    return order
+        factors = [plan.values[member].inputs[1 - kind.side] for member in batch]
+        needs.update(dict.fromkeys(batch, dict.fromkeys([*factors, kind.weight])))
+    is_done = bytearray(len(plan.values))
+    is_done[:first] = b"\1" * first
+    # What has to wait: for how many others, and who waits for a value.
+    missing: dict[int, int] = {}
+    waiting: dict[int, list[int]] = defaultdict(list)
+    for number in range(first, len(plan.values)):
+        operands = [operand for operand in needs.get(number, plan.values[number].inputs) if not is_done[operand]]
+        if operands:
+            operands = list(dict.fromkeys(operands))
+            missing[number] = len(operands)
+            for operand in operands:
+                waiting[operand].append(number)
+            continue
+        ready = [number]
+        while ready:
+            done = heapq.heappop(ready)
+            is_done[done] = True
+            yield done
+            for user in waiting.pop(done, ()):
+                missing[user] -= 1
+                if missing[user] == 0:
+                    heapq.heappush(ready, user)
 
 
-def _product(plan: Plan, kind: Kind, batch: Sequence[int], editor: PlanEditor, new: dict[int, int]) -> int:
+def _product(plan: Plan, kind: Kind, batch: Sequence[int], editor: PlanEditor, new: Sequence[int]) -> int:
     """One product of the weight with all factors of a batch side by side."""
     value = plan.values[batch[0]]
     loop, rows = kind.loop, len(batch)

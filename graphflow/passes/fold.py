@@ -14,10 +14,8 @@ def fold(plan: Plan) -> Plan:
     """Replace each pure op whose inputs are all constants by its value."""
 
     def visit(editor: PlanEditor, value: Value, number: int) -> int:  # noqa: ARG001 - the signature of `rebuild`
-        if value.op is None or not value.op.is_pure or value.type.bytes > LARGEST_FOLDED_BYTES:
-            return editor.add(value)
         constants = [editor.values[operand].constant for operand in value.inputs]
-        if any(constant is None for constant in constants):
+        if value.op is None or any(constant is None for constant in constants):
             return editor.add(value)
         try:
             with np.errstate(all="ignore"):
@@ -29,4 +27,18 @@ def fold(plan: Plan) -> Plan:
         result.flags.writeable = False
         return editor.add(Value(value.node, None, (), value.type, result))
 
-    return rebuild(plan, visit)
+    return rebuild(plan, visit, _foldable(plan))
+
+
+def _foldable(plan: Plan) -> list[int]:
+    """The values that need nothing but constants."""
+    is_constant = [value.constant is not None for value in plan.values]
+    found = []
+    for number, value in enumerate(plan.values):
+        op = value.op
+        if op is None or any(not is_constant[operand] for operand in value.inputs):
+            continue
+        if op.is_pure and value.type.bytes <= LARGEST_FOLDED_BYTES:
+            is_constant[number] = True
+            found.append(number)
+    return found

@@ -2,19 +2,23 @@
 
 A value that only one elementwise loop (or the fold of a reduction) reads need not go through memory. Fusing changes no
 rounding: the same operations are done on the same numbers in the same order.
+
+It is decided first, in one sweep, what each value takes in; written is only what nothing else has taken in.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+import functools
+from collections.abc import Hashable, Iterable, Sequence
 from typing import final
 
 import numpy as np
 
-from graphflow.loops import Map, Reduce
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.dtypes import DType
+from graphflow.loops import Loop, Map, Reduce
+from graphflow.passes.plan import Kinds, Plan, Value, with_loop
 from graphflow.scalars import ScalarProgram, ScalarStep
+from graphflow.tensortype import Shape
 
 # Longer programs cost more to compile than they save, and run out of registers.
 MOST_STEPS = 32
@@ -23,98 +27,166 @@ MOST_INPUTS = 8
 
 def fuse(plan: Plan) -> Plan:
     """Take elementwise producers with one user into that user, and scalar constants into the programs."""
-    users = Counter(operand for value in plan.values for operand in set(value.inputs))
-    users.update(plan.became[node] for node in plan.kept)
-    new_users: dict[int, int] = {}
-
-    def visit(editor: PlanEditor, value: Value, number: int) -> int:
-        fused = value
-        if isinstance(value.loop, Map):
-            program, inputs = _Fusion(editor, new_users, value.loop.program, value.inputs, value.type.shape).result()
-            overwrites = tuple(range(len(inputs)))
-            fused = value._replace(op=None, loop=Map(program), inputs=inputs, overwrites=overwrites)
-        elif isinstance(value.loop, Reduce) and len(value.inputs) == 1:
-            source = editor.values[value.inputs[0]]
-            before = value.loop.before or ScalarProgram((source.type.dtype,), ())
-            program, inputs = _Fusion(editor, new_users, before, value.inputs, source.type.shape).result()
-            if program.steps and inputs:
-                loop = Reduce(value.loop.kind, value.loop.axes, value.loop.keepdims, program, value.loop.after)
-                fused = value._replace(op=None, loop=loop, inputs=inputs)
-        # Nothing has changed: the value keeps its op, its name in listings and its own overwrites.
-        if fused.loop == value.loop:
-            fused = value
-        result = editor.add(fused)
-        new_users[result] = users[number]
-        return result
-
-    return rebuild(plan, visit)
+    fusion = _Fusion(plan)
+    inside = {operand for taken in fusion.taken.values() for operand in taken}
+    # What has the same structure shares its loop, so that equal time steps are written once.
+    written: dict[int, Map] = {}
+    values = list(plan.values)
+    for number in fusion.taken:
+        if number in inside:
+            continue
+        value, inputs, structure = values[number], fusion.inputs[number], fusion.structures[number]
+        whole = written.get(structure)
+        if whole is None:
+            whole = written[structure] = Map(fusion.program(number))
+        old = value.loop
+        if isinstance(old, Reduce):
+            loop: Loop = Reduce(old.kind, old.axes, old.keepdims, whole.program, old.after)
+            values[number] = with_loop(value, loop, inputs, value.overwrites, None)
+        else:
+            values[number] = with_loop(value, whole, inputs, tuple(range(len(inputs))), None)
+    return plan.with_values(values)
 
 
 @final
 class _Fusion:
-    """One program with its producers taken in."""
+    """What each value takes in, decided from the first value to the last.
 
-    def __init__(
-        self,
-        editor: PlanEditor,
-        users: dict[int, int],
-        program: ScalarProgram,
-        inputs: Sequence[int],
-        shape: tuple[int, ...],
-    ) -> None:
-        self._editor, self._users, self._shape = editor, users, shape
-        self._inputs: list[int] = []
-        self._steps: list[tuple[ScalarStep, tuple[tuple[str, int], ...]]] = []
-        # Only as many producers are taken in as the limits allow; the others stay values of their own.
-        self._taken = self._choose(program, inputs)
-        # A producer that is read twice is computed once.
-        known = {operand: self._source(operand) for operand in dict.fromkeys(inputs)}
-        self._write(program, [known[operand] for operand in inputs])
+    Attributes:
+        taken: value -> those of its inputs that are computed inside it: producers and constants. What takes nothing in
+            and reads nothing twice stays as it is and is not listed.
+        inputs: for each map, and each fold of one value, what all of it reads, each value once.
+        structures: numbers for what all of it does; equal ones do the same with their inputs.
+    """
 
-    def _choose(self, program: ScalarProgram, inputs: Sequence[int]) -> set[int]:
-        taken: set[int] = set()
-        steps, operands = len(program.steps), set(inputs)
-        for operand in dict.fromkeys(inputs):
-            value = self._editor.values[operand]
-            loop = value.loop
-            if not isinstance(loop, Map) or self._users.get(operand) != 1 or value.type.shape != self._shape:
+    def __init__(self, plan: Plan) -> None:
+        self.taken: dict[int, tuple[int, ...]] = {}
+        self.inputs: list[tuple[int, ...]] = []
+        self.structures: list[int] = []
+        self._values = plan.values
+        self._steps: list[int] = []
+        self._kinds = Kinds()
+        self._composed: dict[Hashable, int] = {}
+        self._constants = {number for number, value in enumerate(plan.values) if _is_plain_number(value)}
+        # The shape of each map that one value reads: it can be taken in where that has the same shape.
+        self._offers: list[Shape | None] = []
+        for number, (value, users) in enumerate(zip(plan.values, _users(plan), strict=True)):
+            program = _program(plan.values, value)
+            self.inputs.append(value.inputs)
+            if program is None:
+                self._steps.append(0)
+                self.structures.append(-1)
+                self._offers.append(None)
                 continue
-            widened = (operands - {operand}) | set(value.inputs)
-            if steps + len(loop.program.steps) <= MOST_STEPS and len(widened) <= MOST_INPUTS:
-                taken.add(operand)
-                steps += len(loop.program.steps)
-                operands = widened
-        return taken
+            self._steps.append(len(program.steps))
+            self.structures.append(self._kinds.number(program))
+            if isinstance(value.loop, Map):
+                self._take(number, value.type.shape)
+                self._offers.append(value.type.shape if users == 1 else None)
+            else:
+                self._take(number, plan.values[value.inputs[0]].type.shape)
+                self._offers.append(None)
 
-    def _source(self, operand: int) -> tuple[str, int]:
-        """Where an operand's element comes from: a step of this program, or an input of it."""
-        value = self._editor.values[operand]
-        if operand in self._taken and isinstance(value.loop, Map):
-            return self._write(value.loop.program, [self._plain(each) for each in value.inputs])
-        return self._plain(operand)
+    def _take(self, number: int, shape: Shape) -> None:
+        """Take in as many producers as the limits allow, and all constants; the others stay values of their own."""
+        operands, offers = self._values[number].inputs, self._offers
+        constants = self._constants if shape else ()
+        if len(operands) == 1:
+            if offers[operands[0]] != shape and operands[0] not in constants:
+                return
+        elif len(set(operands)) == len(operands) and not any(
+            offers[operand] == shape or operand in constants for operand in operands
+        ):
+            return
+        own = self._steps[number]
+        steps, constant_steps = own, 0
+        taken, codes, reads = list[int](), list[Hashable](), set(operands)
+        # What all of it reads -> its position among the inputs.
+        positions: dict[int, int] = {}
+        for operand in dict.fromkeys(operands):
+            if offers[operand] == shape:
+                inner = self.inputs[operand]
+                widened = reads.union(inner) - {operand}
+                if steps + self._steps[operand] <= MOST_STEPS and len(widened) <= MOST_INPUTS:
+                    steps, reads = steps + self._steps[operand], widened
+                    taken.append(operand)
+                    places = tuple([positions.setdefault(each, len(positions)) for each in inner])
+                    codes.append((self.structures[operand], places))
+                    continue
+            elif operand in constants:
+                constant_steps += 1
+                taken.append(operand)
+                codes.append(~operand)
+                continue
+            codes.append(positions.setdefault(operand, len(positions)))
+        steps += constant_steps
+        if steps == own and len(positions) == len(operands):
+            # Producers without a step, such as a copy, would leave the program as it is.
+            return
+        if len(codes) != len(operands):
+            codes.append(tuple([operands.index(operand) for operand in operands]))
+        self.taken[number], self.inputs[number], self._steps[number] = tuple(taken), tuple(positions), steps
+        key = (self.structures[number], *codes)
+        self.structures[number] = ~self._composed.setdefault(key, len(self._composed))
 
-    def _plain(self, operand: int) -> tuple[str, int]:
-        value = self._editor.values[operand]
-        if value.constant is not None and value.constant.ndim == 0 and self._shape and np.isfinite(value.constant):
-            self._steps.append((ScalarStep("constant", (), value.type.dtype, value.constant.item()), ()))
-            return "step", len(self._steps) - 1
-        if operand not in self._inputs:
-            self._inputs.append(operand)
-        return "input", self._inputs.index(operand)
+    def program(self, number: int) -> ScalarProgram:
+        """All that a value does with its inputs."""
+        inputs = self.inputs[number]
+        places = {operand: place for place, operand in enumerate(inputs)}
+        steps: list[ScalarStep] = []
+        for part in self._in_order(number):
+            value = self._values[part]
+            program = _program(self._values, value)
+            if program is None:
+                assert value.constant is not None  # noqa: S101 - for the type checker: nothing else is taken in
+                places[part] = len(inputs) + len(steps)
+                steps.append(ScalarStep("constant", (), value.type.dtype, value.constant.item()))
+                continue
+            sources = [places[operand] for operand in value.inputs]
+            first = len(inputs) + len(steps)
+            sources.extend(range(first, first + len(program.steps)))
+            for step in program.steps:
+                operands = tuple([sources[operand] for operand in step.operands])
+                steps.append(ScalarStep(step.primitive, operands, step.dtype, step.constant))
+            places[part] = sources[-1] if program.steps else sources[0]
+        return ScalarProgram(tuple([self._values[operand].type.dtype for operand in inputs]), tuple(steps))
 
-    def _write(self, program: ScalarProgram, sources: list[tuple[str, int]]) -> tuple[str, int]:
-        places = list(sources)
-        for step in program.steps:
-            self._steps.append((step, tuple(places[operand] for operand in step.operands)))
-            places.append(("step", len(self._steps) - 1))
-        return places[-1] if program.steps else places[0]
+    def _in_order(self, number: int) -> Iterable[int]:
+        """What is computed inside a value and itself, each before what reads it, from left to right and once."""
+        found, waiting = list[int](), [number]
+        while waiting:
+            found.append(waiting.pop())
+            waiting.extend(self.taken.get(found[-1], ()))
+        return dict.fromkeys(reversed(found))
 
-    def result(self) -> tuple[ScalarProgram, tuple[int, ...]]:
-        """The program and the values that it reads."""
-        count = len(self._inputs)
-        steps = tuple(
-            step._replace(operands=tuple(place if kind == "input" else count + place for kind, place in sources))
-            for step, sources in self._steps
-        )
-        dtypes = tuple(self._editor.values[operand].type.dtype for operand in self._inputs)
-        return ScalarProgram(dtypes, steps), tuple(self._inputs)
+
+def _program(values: Sequence[Value], value: Value) -> ScalarProgram | None:
+    """What a map does, or a fold of one value with each element first; None for everything else."""
+    loop = value.loop
+    if isinstance(loop, Map):
+        return loop.program
+    if isinstance(loop, Reduce) and len(value.inputs) == 1:
+        return loop.before or _unchanged(values[value.inputs[0]].type.dtype)
+    return None
+
+
+@functools.cache
+def _unchanged(dtype: DType) -> ScalarProgram:
+    return ScalarProgram((dtype,), ())
+
+
+def _is_plain_number(value: Value) -> bool:
+    return value.constant is not None and value.constant.ndim == 0 and bool(np.isfinite(value.constant))
+
+
+def _users(plan: Plan) -> list[int]:
+    """For each value how many others read it; whoever reads it after the run is one more."""
+    users, latest = [0] * len(plan.values), [-1] * len(plan.values)
+    for number, value in enumerate(plan.values):
+        for operand in value.inputs:
+            if latest[operand] != number:
+                latest[operand] = number
+                users[operand] += 1
+    for node in plan.kept:
+        users[plan.became[node]] += 1
+    return users

@@ -6,11 +6,10 @@ and leaves another loop to add them up; computed together, the rows go on from o
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 from graphflow.loops import Contract
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild, uses_of
 from graphflow.passes.split_totals import add_sum, is_sum
 
 # Every pair is written out in the kernel.
@@ -19,12 +18,12 @@ MOST_PAIRS = 8
 
 def join_products(plan: Plan) -> Plan:
     """Replace the matrix-vector products of one kind in a sum, used nowhere else, by one loop over their pairs."""
-    uses = Counter(operand for value in plan.values for operand in value.inputs)
-    uses.update(plan.became[node] for node in plan.kept)
+    sums = [number for number, value in enumerate(plan.values) if _is_sum_of_products(plan, value)]
+    if not sums:
+        return plan
+    uses = uses_of(plan)
 
     def visit(editor: PlanEditor, value: Value, number: int) -> int:
-        if not is_sum(value):
-            return editor.add(value)
         old = plan.values[number].inputs
         groups: dict[Contract, list[int]] = {}
         rest: list[int] = []
@@ -43,7 +42,15 @@ def join_products(plan: Plan) -> Plan:
         ]
         return add_sum(editor, value, [*joined, *rest])
 
-    return rebuild(plan, visit)
+    return rebuild(plan, visit, sums)
+
+
+def _is_sum_of_products(plan: Plan, value: Value) -> bool:
+    """Whether a value is a sum of which two terms may be joined."""
+    if len(value.inputs) < 2:
+        return False
+    products = [operand for operand in value.inputs if isinstance(plan.values[operand].loop, Contract)]
+    return len(products) > 1 and is_sum(value)
 
 
 def _is_of_vectors(loop: Contract, term: Value, total: Value) -> bool:

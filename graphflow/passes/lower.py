@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from graphflow.loops import Loop
-from graphflow.op import Op
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Kinds, Plan, with_loop
 from graphflow.tensortype import TensorType
 
 
 def lower(plan: Plan) -> Plan:
-    """Give every computed value its loop form; equal ops on equal types share one."""
-    known: dict[tuple[Op, tuple[TensorType, ...]], Loop] = {}
-
-    def visit(editor: PlanEditor, value: Value, number: int) -> int:  # noqa: ARG001 - the signature of `rebuild`
-        if value.op is None:
-            return editor.add(value)
-        types = tuple([editor.values[operand].type for operand in value.inputs])
-        key = (value.op, types)
-        if key not in known:
-            known[key] = value.op.lower(*types)
-        return editor.add(value._replace(loop=known[key], overwrites=value.op.overwrites))
-
-    return rebuild(plan, visit)
+    """Give every computed value its loop form; equal ones are one object."""
+    known: dict[tuple[int | TensorType, ...], Loop] = {}
+    kinds, shared = Kinds(), dict[Loop, Loop]()
+    values = list(plan.values)
+    for number, value in enumerate(plan.values):
+        op = value.op
+        if op is not None:
+            types = [values[operand].type for operand in value.inputs]
+            key: tuple[int | TensorType, ...] = (kinds.number(op), *types)
+            loop = known.get(key)
+            if loop is None:
+                loop = op.lower(*types)
+                loop = known[key] = shared.setdefault(loop, loop)
+            values[number] = with_loop(value, loop, value.inputs, op.overwrites, op)
+    return plan.with_values(values)

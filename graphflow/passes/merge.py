@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.op import Op
+from graphflow.passes.plan import Kinds, Plan, Value, reduced
 
 
 def merge(plan: Plan) -> Plan:
@@ -13,23 +14,23 @@ def merge(plan: Plan) -> Plan:
     Inputs, random values and whatever has a run-time position are never merged: they can be told apart by rebinding.
     """
     first: dict[Hashable, int] = {}
+    stands: list[int] = []
+    kinds, is_pure = Kinds(), list[bool]()
+    for number, value in enumerate(plan.values):
+        what = value.loop if value.op is None else value.op
+        if what is None:
+            key = _of_leaf(value)
+            stands.append(number if key is None else first.setdefault(key, number))
+            continue
+        kind = kinds.number(what)
+        if kind == len(is_pure):
+            # What passes have made of several ops is pure: they join and split, and leave the rest alone.
+            is_pure.append(what.is_pure if isinstance(what, Op) else True)
+        key = (kind, *[stands[operand] for operand in value.inputs])
+        stands.append(first.setdefault(key, number) if is_pure[kind] else number)
+    return reduced(plan, stands)
 
-    def visit(editor: PlanEditor, value: Value, number: int) -> int:  # noqa: ARG001 - the signature of `rebuild`
-        key = _identity(value)
-        if key is None:
-            return editor.add(value)
-        if key not in first:
-            first[key] = editor.add(value)
-        return first[key]
 
-    return rebuild(plan, visit)
-
-
-def _identity(value: Value) -> Hashable:
-    """What two values must agree in to be one, or None for a value that is only itself."""
-    if value.constant is not None:
-        return (value.type, value.constant.tobytes())
-    if value.op is not None:
-        return (value.op, value.inputs) if value.op.is_pure else None
-    # What passes have made of several ops is pure: they join and split, and leave the rest alone.
-    return None if value.loop is None else (value.loop, value.inputs)
+def _of_leaf(value: Value) -> Hashable:
+    """What two leaves must agree in to be one; an input is only itself."""
+    return None if value.constant is None else (value.type, value.constant.tobytes())

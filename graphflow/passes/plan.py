@@ -6,7 +6,7 @@ and carries on what each of the user's nodes became, so that it can still be rea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -94,6 +94,10 @@ class Plan:
     is_reusing: bool = True
     arena_bytes: int = 0
 
+    def with_values(self, values: Iterable[Value]) -> Plan:
+        """The plan with other values under the same numbers."""
+        return Plan(tuple(values), self.became, self.kept, self.gradients, self.is_reusing)
+
     def __str__(self) -> str:
         """One line for each value: the golden text of the passes' tests."""
         kept = {self.became[number] for number in self.kept if number in self.became}
@@ -124,54 +128,152 @@ def plan_of(
     replaced = set(overridden)
     values: list[Value] = []
     became: dict[int, int] = {}
+    # Equal ops and types are one object in a plan, so that passes can know them again without comparing contents.
+    ops: dict[Op, Op] = {}
+    types: dict[TensorType, TensorType] = {}
     for node in ancestors(nodes):
         became[node.id] = len(values)
-        is_leaf = node.op is None or node.id in replaced
-        inputs = () if is_leaf else tuple(became[operand.id] for operand in node.inputs)
-        _require_hashable(node)
-        constant = node.storage if node.is_constant and node.id not in replaced else None
-        values.append(Value(node, None if is_leaf else node.op, inputs, node.type, constant))
-    return Plan(tuple(values), became, tuple(node.id for node in kept), gradients or {}, is_reusing)
+        node_type = types.setdefault(node.type, node.type)
+        op = None if node.id in replaced else node.op
+        if op is None:
+            constant = node.storage if node.is_constant and node.id not in replaced else None
+            values.append(Value(node, None, (), node_type, constant))
+        else:
+            try:
+                op = ops.setdefault(op, op)
+            except TypeError as error:
+                raise _cannot_be_hashed(node, error) from None
+            values.append(Value(node, op, tuple([became[operand.id] for operand in node.inputs]), node_type))
+    return Plan(tuple(values), became, tuple([node.id for node in kept]), gradients or {}, is_reusing)
 
 
-def _require_hashable(node: Node) -> None:
-    """Passes look ops up by what they are."""
-    try:
-        hash(node.op)
-    except TypeError as error:
-        raise OpContractError(
-            f"{node}: its op cannot be told from others",
-            got=str(error),
-            needs="a frozen dataclass whose fields can be hashed: tuples, not lists or arrays",
-            where=node.origin,
-        ) from None
+def _cannot_be_hashed(node: Node, error: TypeError) -> OpContractError:
+    return OpContractError(
+        f"{node}: its op cannot be told from others",
+        got=str(error),
+        needs="a frozen dataclass whose fields can be hashed: tuples, not lists or arrays",
+        where=node.origin,
+    )
 
 
 class PlanEditor:
     """Builds the next plan: values are added one by one, each given by the numbers of the new plan."""
 
-    def __init__(self) -> None:
-        self.values: list[Value] = []
+    def __init__(self, values: Iterable[Value] = ()) -> None:
+        self.values: list[Value] = list(values)
 
     def add(self, value: Value) -> int:
         self.values.append(value)
         return len(self.values) - 1
 
 
-def rebuild(plan: Plan, visit: Callable[[PlanEditor, Value, int], int]) -> Plan:
-    """Go through a plan in order; `visit` gets each value with its inputs renumbered and returns its new number."""
-    editor = PlanEditor()
-    new: list[int] = []
-    for number, value in enumerate(plan.values):
-        new.append(visit(editor, renumbered(value, new), number))
+def rebuild(plan: Plan, visit: Callable[[PlanEditor, Value, int], int], numbers: Sequence[int] | None = None) -> Plan:
+    """Go through a plan in order; `visit` gets each value with its inputs renumbered and returns its new number.
+
+    Args:
+        plan: stays as it is, and is the result where there is nothing to visit.
+        visit: adds to the next plan what stands for a value.
+        numbers: of the values to visit, ascending; by default all. The others are taken over, which is far cheaper.
+    """
+    if numbers is None:
+        numbers = range(len(plan.values))
+    if not numbers:
+        return plan
+    editor = PlanEditor(plan.values[: numbers[0]])
+    new = list(range(numbers[0]))
+    for number, following in zip(numbers, (*numbers[1:], len(plan.values)), strict=True):
+        new.append(visit(editor, renumbered(plan.values[number], new), number))
+        take_over(plan.values[number + 1 : following], editor, new)
+    return next_plan(plan, editor, new)
+
+
+def take_over(values: Sequence[Value], editor: PlanEditor, new: list[int]) -> None:
+    """Add values as they are but for their inputs' new numbers; `new` gets theirs."""
+    add, taken = editor.values.append, len(editor.values)
+    for value in values:
+        inputs = tuple([new[operand] for operand in value.inputs])
+        add(value if inputs == value.inputs else with_inputs(value, inputs))
+        new.append(taken)
+        taken += 1
+
+
+def next_plan(plan: Plan, editor: PlanEditor, new: Sequence[int] | dict[int, int]) -> Plan:
+    """The plan of an editor's values; `new` says what became of the old ones, and has nothing for those left out."""
     became = {node: new[number] for node, number in plan.became.items()}
     return Plan(tuple(editor.values), became, plan.kept, plan.gradients, plan.is_reusing)
+
+
+def reduced(plan: Plan, stands: Sequence[int]) -> Plan:
+    """The plan with the values that stand for themselves; others are left out, and `stands` says what stands for them.
+
+    Args:
+        plan: stays as it is, and is the result where nothing is left out.
+        stands: for each value its own number, that of an earlier value, or -1 where nobody asks for it any more.
+    """
+    kept = [number for number, other in enumerate(stands) if number == other]
+    if len(kept) == len(stands):
+        return plan
+    new = [-1] * len(stands)
+    for position, number in enumerate(kept):
+        new[number] = position
+    new = [-1 if other < 0 else new[other] for other in stands]
+    values = []
+    for number in kept:
+        value = plan.values[number]
+        inputs = tuple([new[operand] for operand in value.inputs])
+        values.append(value if inputs == value.inputs else with_inputs(value, inputs))
+    became = {node: new[number] for node, number in plan.became.items() if new[number] >= 0}
+    return Plan(tuple(values), became, plan.kept, plan.gradients, plan.is_reusing)
+
+
+def uses_of(plan: Plan) -> list[int]:
+    """For each value how often others read it; whoever reads it after the run counts as one more."""
+    uses = [0] * len(plan.values)
+    for value in plan.values:
+        for operand in value.inputs:
+            uses[operand] += 1
+    for node in plan.kept:
+        uses[plan.became[node]] += 1
+    return uses
 
 
 def renumbered(value: Value, new: Sequence[int] | dict[int, int]) -> Value:
     """The value with its inputs' new numbers; the value itself where they are the old ones."""
     inputs = tuple([new[operand] for operand in value.inputs])
-    return value if inputs == value.inputs else value._replace(inputs=inputs)
+    return value if inputs == value.inputs else with_inputs(value, inputs)
+
+
+def with_inputs(value: Value, inputs: tuple[int, ...]) -> Value:
+    """`value._replace(inputs=inputs)` in a third of its time: every pass does this for every value."""
+    return tuple.__new__(Value, (value[0], value[1], inputs, *value[3:]))
+
+
+def with_loop(value: Value, loop: Loop, inputs: tuple[int, ...], overwrites: tuple[int, ...], op: Op | None) -> Value:
+    """`value._replace` of these four, fast."""
+    return tuple.__new__(Value, (value[0], op, inputs, value[3], value[4], loop, overwrites, value[7], value[8]))
+
+
+@final
+class Kinds:
+    """Small numbers for ops, loops and programs: equal ones have the same number.
+
+    A plan shares its ops and loops, so most are known again by identity, which compares no contents.
+    """
+
+    def __init__(self) -> None:
+        self._by_content: dict[Hashable, int] = {}
+        # What is asked for is kept, so that no other thing can take its identity.
+        self._by_identity: dict[int, int] = {}
+        self._asked: list[Hashable] = []
+
+    def number(self, thing: Hashable) -> int:
+        """Its number; the first is 0, and each new kind gets the next."""
+        known = self._by_identity.get(id(thing))
+        if known is None:
+            known = self._by_content.setdefault(thing, len(self._by_content))
+            self._by_identity[id(thing)] = known
+            self._asked.append(thing)
+        return known
 
 
 def verify(plan: Plan) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphflow.ops.stability import stable_form
+from graphflow.ops.stability import RULES, stable_form
 from graphflow.passes.building import PlanBuilder
 from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
 
@@ -14,4 +14,4 @@ def stabilise(plan: Plan) -> Plan:
         form = stable_form(value.op, value.inputs, PlanBuilder(editor, value))
         return editor.add(value) if form is None else form
 
-    return rebuild(plan, visit)
+    return rebuild(plan, visit, [number for number, value in enumerate(plan.values) if type(value.op) in RULES])

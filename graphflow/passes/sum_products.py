@@ -7,12 +7,11 @@ factors in another, the same number is one matrix product, which runs at the spe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import final
 
 from graphflow.loops import Concat, Contract, Reduce
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild, uses_of
 from graphflow.passes.split_totals import add_sum, is_total
 from graphflow.tensortype import TensorType
 
@@ -22,35 +21,35 @@ FEWEST_TERMS = 4
 
 def sum_products(plan: Plan) -> Plan:
     """Replace each sum whose terms are products of one kind, used nowhere else, by one product of joined factors."""
-    if not any(is_total(value) for value in plan.values):
+    totals = [number for number, value in enumerate(plan.values) if is_total(value)]
+    if not totals:
         return plan
-    uses = Counter(operand for value in plan.values for operand in value.inputs)
-    uses.update(plan.became[node] for node in plan.kept)
-    joiner = _Joiner(plan, uses)
-    return rebuild(plan, joiner.visit)
+    joiner = _Joiner(plan, uses_of(plan), totals)
+    return rebuild(plan, joiner.visit, totals)
 
 
 @final
 class _Joiner:
     """One run of the pass; joined factors that several sums need are made once."""
 
-    def __init__(self, plan: Plan, uses: Counter[int]) -> None:
+    def __init__(self, plan: Plan, uses: Sequence[int], totals: Sequence[int]) -> None:
         self._plan = plan
         self._uses = uses
         self._joined: dict[tuple[tuple[int, ...], Concat], int] = {}
         # The factors that will lie stacked, under their sorted numbers: a bias beside a weight sums the same values.
         self._stacks: dict[tuple[int, ...], tuple[int, ...]] = {}
-        for value in plan.values:
-            if is_total(value):
-                self._foresee_stacks(value)
+        # The terms of each total that can be joined, by kind of product.
+        self._groups = {number: self._group(plan.values[number]) for number in totals}
+        for groups in self._groups.values():
+            self._foresee_stacks(groups)
 
-    def _foresee_stacks(self, total: Value) -> None:
-        for loop, terms in self._groups(total).items():
+    def _foresee_stacks(self, groups: dict[Contract, list[int]]) -> None:
+        for loop, terms in groups.items():
             if not loop.summed:
                 for parts in zip(*_in_order_of_time(self._plan.values, terms), strict=True):
                     self._stacks[tuple(sorted(parts))] = parts
 
-    def _groups(self, total: Value) -> dict[Contract, list[int]]:
+    def _group(self, total: Value) -> dict[Contract, list[int]]:
         """The terms that can be joined, by kind of product."""
         groups: dict[Contract, list[int]] = {}
         for term in total.inputs:
@@ -67,15 +66,13 @@ class _Joiner:
         return tuple(self._plan.values[operand].type for operand in self._plan.values[term].inputs)
 
     def visit(self, editor: PlanEditor, value: Value, number: int) -> int:
-        if not is_total(value):
-            return editor.add(value)
         old = self._plan.values[number]
         new = dict(zip(old.inputs, value.inputs, strict=True))
         stack = self._stacks.get(tuple(sorted(old.inputs)))
         if stack is not None:
             joined = self._join(editor, value, tuple(new[part] for part in stack), new_axis=True)
             return editor.add(value._replace(op=None, loop=Reduce("sum", (0,)), inputs=(joined,), overwrites=()))
-        groups = self._groups(old)
+        groups = self._groups[number]
         if not groups:
             return editor.add(value)
         joined_terms = {term for terms in groups.values() for term in terms}
