@@ -38,7 +38,7 @@ def stream_generator(seed: int, stream: int, run: int) -> np.random.Generator:
     Source: J. Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", SC 2011.
     """
     for what, value in (("seed", seed), ("stream", stream), ("run", run)):
-        _check_word(f"the {what}", value)
+        check_word(f"the {what}", value)
     key = np.array([seed, stream], np.uint64)
     counter = np.array([0, run, 0, 0], np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
@@ -50,10 +50,15 @@ def check_seed(what: str, seed: object) -> None:
     Raises:
         OptionError: it is no whole number from 0 to 2**64 - 1.
     """
-    _check_word(f"{what}: seed", seed)
+    check_word(f"{what}: seed", seed)
 
 
-def _check_word(what: str, value: object) -> None:
+def check_word(what: str, value: object) -> None:
+    """Refuse what is no word of a key or a counter.
+
+    Raises:
+        OptionError: it is no whole number from 0 to 2**64 - 1.
+    """
     if not isinstance(value, (int, np.integer)) or not 0 <= value <= LARGEST_WORD:
         raise OptionError(f"{what} is not usable", got=repr(value), needs="a whole number from 0 to 2**64 - 1")
 

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from graphflow.passes.absorb_transposes import absorb_transposes
 from graphflow.passes.batch_products import batch_products
+from graphflow.passes.commute_gathers import commute_gathers
+from graphflow.passes.commute_scatters import commute_scatters
 from graphflow.passes.evaluation import evaluate_mode
 from graphflow.passes.fold import fold
 from graphflow.passes.fuse import fuse
@@ -20,6 +23,7 @@ from graphflow.passes.prune import prune
 from graphflow.passes.split_totals import split_totals
 from graphflow.passes.stabilise import stabilise
 from graphflow.passes.sum_products import sum_products
+from graphflow.passes.sum_scatters import sum_scatters
 
 Pass = Callable[[Plan], Plan]
 
@@ -30,6 +34,10 @@ PIPELINE: tuple[Pass, ...] = (
     merge,
     prune,
     lower,
+    absorb_transposes,
+    commute_gathers,
+    commute_scatters,
+    sum_scatters,
     sum_products,
     batch_products,
     join_products,
@@ -44,7 +52,17 @@ EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
 # After these an instruction may stand for several of the user's nodes, or a value for none that was computed.
-BLENDING = (fold, fuse, sum_products, batch_products, join_products)
+BLENDING = (
+    fold,
+    fuse,
+    absorb_transposes,
+    commute_gathers,
+    commute_scatters,
+    sum_scatters,
+    sum_products,
+    batch_products,
+    join_products,
+)
 
 
 def run_passes(plan: Plan, passes: Sequence[Pass] = PIPELINE) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import graphflow as gf
 from graphflow.backends import Backend, Executable, storage_of
 from graphflow.backends.choice import choose_backend
-from graphflow.backends.paranoid import MARGIN, ParanoidBackend, bytes_of, dying_bytes
+from graphflow.backends.paranoid import ParanoidBackend, Spread, bytes_of, dying_bytes, not_numbers
 from graphflow.backends.reference import ReferenceBackend
 from graphflow.errors import MachineError
 from graphflow.passes.plan import Place
@@ -75,13 +76,16 @@ class Faulty(Executable):
 
 
 class FaultyBackend(Backend):
+    """A backend whose memory a fault gets to see: it is given the program and the storage that are run."""
+
     name = "faulty"
 
-    def __init__(self, fault, at=0):
-        self.fault, self.at = fault, at
+    def __init__(self, fault, at=0, inner="numpy"):
+        self.fault, self.at, self.inner = fault, at, inner
 
     def compile(self, program, storage):
-        return Faulty(ReferenceBackend().compile(program, storage), self.fault, self.at)
+        inner = choose_backend(self.inner)[0].compile(program, storage)
+        return Faulty(inner, partial(self.fault, program, storage), self.at)
 
 
 def small_program():
@@ -101,85 +105,103 @@ def arena_of(executable, size):
     return executable.array(whole).view(np.uint8)
 
 
-def spoil_input(program, storage):
-    def fault(_):
-        next(iter(storage.inputs.values()))[2] += 1.0
-
-    return fault
-
-
-def spoil_constant(program, storage):
-    def fault(_):
-        # numpy refuses; machine code would not.
-        ctypes.memset(next(iter(program.constants.values())).ctypes.data, 1, 1)
-
-    return fault
+def set_byte(array, place):
+    """Change one byte, counted from where an array begins; numpy would refuse most of these, machine code does not."""
+    address = array.ctypes.data + place
+    ctypes.memset(address, ctypes.c_uint8.from_address(address).value ^ 1, 1)
 
 
-def spoil_gradient(program, storage):
-    def fault(_):
-        # A gradient that was already written; the first instruction writes none.
-        next(iter(storage.gradients.values()))[0] = 7.0
-
-    return fault
+def first_of(arrays):
+    return next(iter(arrays.values()))
 
 
-def spoil_position(program, storage):
-    def fault(_):
-        storage.positions.cells[0] ^= 1
-
-    return fault
+def spoil_input(program, storage, executable):
+    set_byte(first_of(storage.inputs), 8)
 
 
-def write_behind_the_arena(program, storage):
-    def fault(executable):
-        arena_of(executable, program.arena_bytes + MARGIN)[program.arena_bytes] = 1
-
-    return fault
+def write_before_an_input(program, storage, executable):
+    set_byte(first_of(storage.inputs), -1)
 
 
-def write_beside_the_output(program, storage):
-    def fault(executable):
-        end = program.instructions[0].output.place.key + program.instructions[0].output.type.bytes
-        arena_of(executable, program.arena_bytes + MARGIN)[end] ^= 1
+def write_behind_an_input(program, storage, executable):
+    set_byte(first_of(storage.inputs), first_of(storage.inputs).nbytes)
 
-    return fault
+
+def spoil_constant(program, storage, executable):
+    set_byte(first_of(program.constants), 0)
+
+
+def write_behind_a_constant(program, storage, executable):
+    set_byte(first_of(program.constants), first_of(program.constants).nbytes + 63)
+
+
+def spoil_gradient(program, storage, executable):
+    """A gradient that belongs to another instruction; the first one writes none."""
+    set_byte(first_of(storage.gradients), 3)
+
+
+def write_before_a_gradient(program, storage, executable):
+    set_byte(first_of(storage.gradients), -64)
+
+
+def spoil_position(program, storage, executable):
+    storage.positions.cells[0] ^= 1
+
+
+def write_in_front_of_the_arena(program, storage, executable):
+    set_byte(arena_of(executable, program.arena_bytes), 0)
+
+
+def write_at_the_arenas_end(program, storage, executable):
+    set_byte(arena_of(executable, program.arena_bytes), program.arena_bytes - 1)
+
+
+def write_behind_the_output(program, storage, executable):
+    set_byte(executable.array(program.instructions[0].output), program.instructions[0].output.type.bytes)
+
+
+def write_before_the_output(program, storage, executable):
+    set_byte(executable.array(program.instructions[0].output), -1)
 
 
 FAULTS = {
-    "input": spoil_input,
-    "constant": spoil_constant,
-    "gradient": spoil_gradient,
-    "positions": spoil_position,
-    "behind arena": write_behind_the_arena,
-    "arena": write_beside_the_output,
+    "input": [spoil_input, write_before_an_input, write_behind_an_input],
+    "constant": [spoil_constant, write_behind_a_constant],
+    "gradient": [spoil_gradient, write_before_a_gradient],
+    "positions": [spoil_position],
+    "arena": [
+        write_in_front_of_the_arena,
+        write_at_the_arenas_end,
+        write_behind_the_output,
+        write_before_the_output,
+    ],
 }
 
 
-@pytest.mark.parametrize("what", FAULTS)
-def test_damage_is_found_and_named(what):
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("where", "fault"), [(where, fault) for where, faults in FAULTS.items() for fault in faults])
+def test_damage_is_found_and_named(backend, where, fault):
     program, storage = small_program()
     assert program.instructions[0].output.place.kind == "arena"
-    backend = ParanoidBackend(FaultyBackend(FAULTS[what](program, storage)))
-    executable = backend.compile(program, storage)
+    executable = ParanoidBackend(FaultyBackend(fault, inner=backend)).compile(program, storage)
     with pytest.raises(MachineError, match="instruction 0 changes memory beside its output") as caught:
         executable.run(1)
-    assert f"bytes changed in {what.split()[-1]}[" in str(caught.value)
+    assert f"1 bytes changed in {where}[" in str(caught.value)
     assert executable.position == 1
 
 
-def test_without_damage_there_is_nothing_to_find():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_damage_there_is_nothing_to_find(backend):
     program, storage = small_program()
-    ParanoidBackend(FaultyBackend(lambda _: None)).compile(program, storage).run(1)
+    ParanoidBackend(FaultyBackend(lambda *_: None, inner=backend)).compile(program, storage).run(1)
 
 
 def test_damage_in_a_failing_instruction_is_found():
     """A machine that reports its own error must not have done harm before."""
     program, storage = small_program()
-    spoil = spoil_input(program, storage)
 
-    def fault(executable):
-        spoil(executable)
+    def fault(*memory):
+        spoil_input(*memory)
         raise ZeroDivisionError
 
     executable = ParanoidBackend(FaultyBackend(fault)).compile(program, storage)
@@ -217,32 +239,67 @@ def test_a_kept_value_that_is_overwritten_is_refused():
     assert len(dying_bytes(program)) == 2
 
 
-def test_what_was_used_for_the_last_time_is_filled():
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_what_was_used_for_the_last_time_is_filled(backend):
     """A chain through three buffers: the first is dead once the second is there."""
     g = gf.ExprGraph()
     x = gf.vector(g, 4, name="x", value=np.ones(4, np.float32))
     gf.sum(gf.tanh(gf.sum(x @ gf.constant(g, np.eye(4, dtype=np.float32))) * x))
     program = gf.compile_graph(g)
-    executable = ParanoidBackend(ReferenceBackend()).compile(program, storage_of(program, g.positions, 0, g.overrides))
-    dying = dying_bytes(program)
+    inner = choose_backend(backend)[0]
+    executable = ParanoidBackend(inner).compile(program, storage_of(program, g.positions, 0, g.overrides))
+    program, dying, arena = executable._program, executable._dying, executable._arena
     dead = next(number for number, each in enumerate(dying) if each.size)
     for position in range(dead + 1):
         executable.step(position, 1)
-    arena = arena_of(executable, program.arena_bytes)
-    assert not (arena[dying[dead]] == 0xFF).all()
+    nothing = not_numbers(arena.size)
+    assert not (arena[dying[dead]] == nothing[dying[dead]]).all()
     executable.step(dead + 1, 1)
     outputs = np.arange(program.arena_bytes)[bytes_of(program.instructions[dead + 1].output)]
     left = np.setdiff1d(dying[dead], outputs)
-    assert (arena[left] == 0xFF).all()
+    assert (arena[left] == nothing[left]).all()
 
 
-def test_every_run_begins_with_nothing_known(paranoid):
+def test_what_fills_memory_is_no_number_of_any_width():
+    found = not_numbers(4096, phase=7)
+    for dtype in (np.float32, np.float64):
+        assert np.isnan(found.view(dtype)).all()
+    assert len(set(found.view(np.uint32).tolist())) == 1024
+    assert not (not_numbers(4096, phase=8).view(np.uint32) == found.view(np.uint32)).any()
+    with np.errstate(invalid="ignore"):
+        quieted = found.view(np.float64) * 1.0
+    assert not (quieted.view(np.uint64) == found.view(np.uint64)).any()
+
+
+def test_buffers_lie_apart_and_operands_keep_their_form():
+    """At least 64 bytes between any two, and in front of the first and behind the last."""
+    for seed in range(20):
+        program = gf.compile_graph(random_graph(seed, 15).graph)
+        spread = Spread(program)
+        owners = np.zeros(spread.program.arena_bytes, int)
+        for before, after in zip(program, spread.program, strict=True):
+            assert (before.loop, before.node) == (after.loop, after.node)
+            for old, new in zip((*before.inputs, before.output), (*after.inputs, after.output), strict=True):
+                assert new == old._replace(place=old.place._replace(key=new.place.key))
+                assert spread.moved(old) is new
+                if new.place.kind == "arena":
+                    owners[bytes_of(new)] = 1 + old.place.key
+        edges = np.flatnonzero(np.diff(owners, prepend=0, append=0))
+        # Runs of bytes that belong to nobody: within a buffer only what rounding up its size leaves.
+        assert edges.size == 0 or (edges[0] >= 256 and edges[-1] <= owners.size - 256)
+        used = np.flatnonzero(owners)
+        gaps = np.flatnonzero((np.diff(used) > 1) & (owners[used][:-1] != owners[used][1:]))
+        assert all(used[gap + 1] - used[gap] > 64 for gap in gaps)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_every_run_begins_with_nothing_known(paranoid, backend):
     """A kept value is gone before the next run computes it again."""
     g = gf.ExprGraph()
     x = gf.vector(g, 4, name="x", value=np.ones(4, np.float32))
     y = gf.exp(gf.sum(x * x) * x)
     y.name = "y"
-    with gf.TapeMachine(g, backend="numpy", keep="all") as vm:
+    with gf.TapeMachine(g, backend=backend, keep="all") as vm:
         vm.run_all()
         place = vm.program.results[y.id]
         assert vm.program.computed_at[y.id] > 0

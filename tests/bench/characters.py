@@ -6,6 +6,7 @@ W2: LSTM, batch 16, 25 steps. W3: RNN with sigmoid, batch 32, 16 steps. Embeddin
 from __future__ import annotations
 
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 
@@ -52,9 +53,15 @@ def numpy_by_hand(workload: str, ids: Array | None, *, is_folded: bool) -> Conte
 # --- graphflow --------------------------------------------------------------------------------------------------------
 
 
-def graphflow(workload: str, ids: Array | None, *, backend: str, threads: int) -> Contender:
-    """The graph as the book writes it: step by step, separate gates, a loss at each step."""
+def graphflow(workload: str, ids: Array | None, *, backend: str, threads: int, is_folded: bool) -> Contender:
+    """The graph as the book writes it: step by step, separate gates, a loss at each step.
+
+    The compiler folds by itself. What it does without those passes is what is compared with arithmetic as written.
+    """
     import graphflow as gf
+    from graphflow.passes import PIPELINE
+    from graphflow.passes.commute_gathers import commute_gathers
+    from graphflow.passes.commute_scatters import commute_scatters
 
     given, targets = by_hand.windows(workload, ids)
     g = gf.ExprGraph()
@@ -80,7 +87,9 @@ def graphflow(workload: str, ids: Array | None, *, backend: str, threads: int) -
     gf.grad(cost, *parameters)
     for each, last in zip(first, state, strict=True):
         gf.set_(each, last)
-    machine = gf.TapeMachine(g, backend=backend, threads=threads)
+    passes = [each for each in PIPELINE if is_folded or each not in (commute_gathers, commute_scatters)]
+    with patch("graphflow.vm.tape_machine.PIPELINE", passes):
+        machine = gf.TapeMachine(g, backend=backend, threads=threads)
     solver = gf.VanillaSolver(learn_rate=LEARN_RATE)
 
     def window(number: int) -> None:
@@ -213,8 +222,9 @@ def contenders(workload: str, threads: int, *, is_slow: bool) -> dict[str, dict[
     loops = {"loop": torch, "loop, folded": partial(torch, is_folded=True)}
     return {
         "graphflow": {
-            "native": partial(graphflow, backend="native", threads=threads),
-            "numpy tape": partial(graphflow, backend="numpy", threads=threads),
+            "native, folded": partial(graphflow, backend="native", threads=threads, is_folded=True),
+            "native": partial(graphflow, backend="native", threads=threads, is_folded=False),
+            "numpy tape, folded": partial(graphflow, backend="numpy", threads=threads, is_folded=True),
         },
         "numpy": {
             "by hand": partial(numpy_by_hand, is_folded=False),

@@ -172,7 +172,7 @@ def table(unit: str, results: list[Result]) -> str:
 
 
 def best_lines(ours: Result | None, results: list[Result]) -> list[str]:
-    """Against the best peer; folding is other arithmetic, so the best without it is named as well."""
+    """Against the best peer; folding is other arithmetic, so the best without it are compared as well."""
     others = [each for each in results if each.peer != "graphflow"]
     if ours is None or not others:
         return []
@@ -183,14 +183,20 @@ def best_lines(ours: Result | None, results: list[Result]) -> list[str]:
     if "folded" in best.variant:
         as_written = max((each for each in others if "folded" not in each.variant), key=lambda each: each.rate)
         label = f"{as_written.peer}, {as_written.variant}"
-        lines.append(f"   and {ours.rate / as_written.rate:.2f} times the best with arithmetic as written ({label})")
+        mine = our_best(results) or ours
+        lines.append(f"   {mine.variant}: {mine.rate / as_written.rate:.2f} times the best as written ({label})")
     return lines
 
 
+def our_best(results: list[Result]) -> Result | None:
+    """graphflow's first contender that computes what is written; None where there is none."""
+    return next((each for each in results if each.peer == "graphflow" and "folded" not in each.variant), None)
+
+
 def limit_line(unit: str, limit: dict[str, Any], results: list[Result]) -> str:
-    """How near graphflow comes to what the processor allows."""
-    ours = next((each.rate for each in results if each.peer == "graphflow"), None)
-    share = "" if ours is None else f"; graphflow reaches {100 * ours / limit['rate']:.0f} %"
+    """How near graphflow comes to what the processor allows, with arithmetic as written."""
+    ours = our_best(results)
+    share = "" if ours is None else f"; graphflow reaches {100 * ours.rate / limit['rate']:.0f} %"
     parts = ", ".join(f"{name} {microseconds:.1f} us" for name, microseconds in limit["parts"].items())
     return f"   limit of {limit['threads']} core(s): {limit['rate']:,.0f} {unit}/s ({parts} per unit){share}"
 

@@ -67,7 +67,7 @@ def test_the_table():
     ]
     assert lines[5:] == [
         "   graphflow, native: 2.00 times the best peer (jax, epoch, folded)",
-        "   and 20.00 times the best with arithmetic as written (torch, eager)",
+        "   native: 20.00 times the best as written (torch, eager)",
     ]
 
 

@@ -28,7 +28,7 @@ from graphflow.testing.contract import (
     evaluated,
     is_float_input,
 )
-from graphflow.testing.loops_alone import run_loop
+from graphflow.testing.loops_alone import LoopAlone, instruction_of
 from graphflow.vm import LispMachine, TapeMachine
 
 BACKENDS = available_backends()
@@ -73,7 +73,8 @@ def test_machines_give_what_evaluate_gives(sample):
         expected = evaluated(sample.op, arrays)
         g = ExprGraph()
         y = g.apply(sample.op, [node_from_any(g, array) for array in arrays], name="y")
-        for machine in (LispMachine(g), TapeMachine(g, backend="numpy"), TapeMachine(g, backend="numpy", keep="all")):
+        tapes = [TapeMachine(g, backend=backend, keep=keep) for backend in BACKENDS for keep in ((), "all")]
+        for machine in (LispMachine(g), *tapes):
             machine.run_all()
             assert y.value.dtype == expected.dtype
             assert y.value.shape == expected.shape
@@ -82,7 +83,28 @@ def test_machines_give_what_evaluate_gives(sample):
 
 @pytest.mark.parametrize("sample", [pytest.param(s, id=f"{name}-{place}") for name, place, s in FLOATS])
 def test_gradients_of_first_and_second_order(sample):
-    check_gradients(sample)
+    check_gradients(sample, BACKENDS)
+
+
+# What numpy does for the native backend: the streams of random numbers are numpy's, a fill has nothing to compute, and
+# general powers.
+LEFT_TO_NUMPY = {"Binomial", "DropoutMask", "Fill", "Gaussian", "Pow", "Uniform"}
+
+
+@pytest.mark.parametrize("sample", NUMBERED)
+def test_the_native_backend_does_it_itself(sample):
+    """So that numpy's results are not taken for those of machine code: each sample, strided or not, has a kernel."""
+    if "native" not in BACKENDS or type(sample.op).__name__ in LEFT_TO_NUMPY:
+        return
+    from graphflow.backends.llvm.kernels import write_kernel
+
+    for dtype in dtypes_of(sample):
+        types = [TensorType(array.dtype, array.shape) for array in arrays_of(sample, dtype)]
+        output, loop = sample.op.infer(*types), sample.op.lower(*types)
+        for is_strided in (False, True):
+            instruction, _ = instruction_of(loop, types, output, in_place_of=None, is_strided=is_strided)
+            for vector_bytes in (16, 32, 64):
+                assert output.size == 0 or write_kernel(instruction, "kernel", vector_bytes) is not None
 
 
 @pytest.mark.parametrize("bad", [pytest.param(item, id=f"{name}-{place}") for name, place, item in BAD])
@@ -121,39 +143,34 @@ def test_special_numbers_travel_as_in_numpy(sample):
     """One special number among ordinary ones, in each input, then in all of them at once."""
     floats = [index for index in range(len(sample.inputs)) if is_float_input(sample, index)]
     for dtype in (float64, float32):
+        types = [TensorType(array.dtype, array.shape) for array in arrays_of(sample, dtype)]
+        output, loop = sample.op.infer(*types), sample.op.lower(*types)
+        if output.dtype.kind == "i":
+            # Of NaN and of numbers beyond it, int64 has no defined value.
+            continue
+        # Compiled once, for all that follows.
+        loops_alone = {backend: LoopAlone(loop, types, output, backend=backend) for backend in BACKENDS}
         # A sum of several products that overflow depends on their order, with numpy as with anybody.
-        room = 16 if isinstance(loop_of(sample, dtype), loops.Contract) else 1
+        room = 16 if isinstance(loop, loops.Contract) else 1
         for kind in KINDS:
             for where in [*([index] for index in floats), floats]:
                 arrays = [array.copy() for array in arrays_of(sample, dtype)]
                 for index in where:
                     if arrays[index].size:
                         arrays[index].flat[arrays[index].size // 2] = special(kind, dtype, room)
-                # Machine code is compiled for each case: one case for all inputs at once will do.
-                assert_same_class(sample, arrays, kind, BACKENDS if where is floats else BACKENDS[:1])
+                expected = evaluated(sample.op, arrays)
+                for backend, alone in loops_alone.items():
+                    assert_same_class(alone.run(arrays), expected, f"{describe(sample)}, {kind}, {backend}")
 
 
-def loop_of(sample, dtype):
-    return sample.op.lower(*[TensorType(array.dtype, array.shape) for array in arrays_of(sample, dtype)])
-
-
-def assert_same_class(sample, arrays, kind, backends):
-    types = [TensorType(array.dtype, array.shape) for array in arrays]
-    output = sample.op.infer(*types)
-    if output.dtype.kind == "i":
-        # Of NaN and of numbers beyond it, int64 has no defined value.
+def assert_same_class(found, expected, what):
+    if expected.dtype.kind == "b":
+        np.testing.assert_array_equal(found, expected, err_msg=what)
         return
-    expected = evaluated(sample.op, arrays)
-    for backend in backends:
-        what = f"{describe(sample)}, {kind}, {backend}"
-        found = run_loop(sample.op.lower(*types), arrays, output, backend=backend)
-        if output.dtype.kind == "b":
-            np.testing.assert_array_equal(found, expected, err_msg=what)
-            continue
-        np.testing.assert_array_equal(kinds_of(found), kinds_of(expected), err_msg=what)
-        finite = np.isfinite(expected)
-        scale = 1e-4 if output.dtype == float32 else 1e-7
-        np.testing.assert_allclose(found[finite], expected[finite], rtol=scale, atol=scale, err_msg=what)
+    np.testing.assert_array_equal(kinds_of(found), kinds_of(expected), err_msg=what)
+    finite = np.isfinite(expected)
+    scale = 1e-4 if expected.dtype == float32 else 1e-7
+    np.testing.assert_allclose(found[finite], expected[finite], rtol=scale, atol=scale, err_msg=what)
 
 
 # --- shapes that broadcast --------------------------------------------------------------------------------------------
@@ -205,5 +222,5 @@ def test_elementwise_ops_broadcast_as_numpy(name, data):
     assert expected.shape == shapes.result_shape
     wide = Sample(sample.op, tuple(inputs), smooth=sample.smooth and expected.size <= 24, fixed=sample.fixed)
     for dtype in dtypes_of(wide):
-        check_value(wide, dtype)
+        check_value(wide, dtype, BACKENDS)
     check_gradients(wide, order=1)

@@ -27,6 +27,7 @@ from graphflow.backends import storage_of  # noqa: E402 - the folder above must 
 from graphflow.backends.choice import choose_backend  # noqa: E402 - as above
 from graphflow.errors import GraphflowError  # noqa: E402 - as above
 from graphflow.passes import PIPELINE, PLAIN_PIPELINE, Pass, Plan, verify  # noqa: E402 - as above
+from graphflow.passes.lifetimes import verify_places  # noqa: E402 - as above
 from graphflow.passes.lower import lower  # noqa: E402 - as above
 from graphflow.passes.memory import place  # noqa: E402 - as above
 from graphflow.testing import RandomGraph, random_graph, random_network  # noqa: E402 - as above
@@ -73,6 +74,8 @@ class Changes:
     def __call__(self, plan: Plan) -> Plan:
         result = self.inner(plan)
         verify(result)
+        if self.inner is place:
+            verify_places(result)
         self.has_changed = self.has_changed or are_different(plan, result)
         return result
 
@@ -115,12 +118,12 @@ def values_of(case: RandomGraph, passes: Sequence[Pass], backend: str) -> list[V
 
 def problem_of(case: Case, passes: Sequence[Pass], backend: str = "numpy") -> tuple[str | None, bool]:
     """What is wrong with what the passes make of a case, and whether they changed anything besides lowering."""
-    watched = [each if each in PLAIN_PIPELINE else Changes(each) for each in passes]
+    watched = [Changes(each) for each in passes]
     try:
         found = values_of(case.graph, watched, backend)
     except GraphflowError as error:
         return str(error), True
-    has_changed = any(each.has_changed for each in watched if isinstance(each, Changes))
+    has_changed = any(each.has_changed for each in watched if each.inner not in PLAIN_PIPELINE)
     tolerance = max(GRAPH.get(node.dtype, 0.0) for node in case.graph.inputs)
     for number, (values, expected) in enumerate(zip(found, case.expected, strict=True)):
         if values.keys() != expected.keys():

@@ -16,6 +16,7 @@ import numpy as np
 from graphflow.backends import Rows
 from graphflow.backends.llvm.host import Host, MachineCode
 from graphflow.backends.llvm.updates import NUMBERS
+from graphflow.backends.llvm.writer import ALARM, POSITIONS, RUN
 
 WORDS = (
     ("drive", "ptr"), ("table", "ptr"), ("instructions", "i64"), ("context", "ptr"), ("rows", "i64"),
@@ -26,15 +27,17 @@ LOADS = "\n".join(
     f"  %{name}.place = getelementptr i64, ptr %plan, i64 {number}\n  %{name} = load {kind}, ptr %{name}.place, align 8"
     for number, (name, kind) in enumerate(WORDS)
 )
-# Word 0 of the context is the address of the positions, which stays while this runs; word 2 is the alarm.
+# The positions stay where they are while this runs.
 LOOP = f"""
 define i64 @run_rows(ptr %plan) {{
 entry:
 {LOADS}
   %is_double = icmp eq i64 %bytes, 8
   %takes_all = icmp eq i64 %needs_finite, 0
-  %positions = load ptr, ptr %context, align 8
-  %alarm = getelementptr i64, ptr %context, i64 2
+  %positions_place = getelementptr i64, ptr %context, i64 {POSITIONS}
+  %positions = load ptr, ptr %positions_place, align 8
+  %alarm = getelementptr i64, ptr %context, i64 {ALARM}
+  %run_place = getelementptr i64, ptr %context, i64 {RUN}
   br label %row_head
 row_head:
   %row = phi i64 [ 0, %entry ], [ %next_row, %calls_head ]
@@ -81,6 +84,9 @@ keep:
   %value_place = getelementptr double, ptr %values, i64 %row
   store double %value, ptr %value_place, align 8
   %next_row = add i64 %row, 1
+  %run_number = load i64, ptr %run_place, align 8
+  %next_run = add i64 %run_number, 1
+  store i64 %next_run, ptr %run_place, align 8
   br label %calls_head
 calls_head:
   %number = phi i64 [ 0, %keep ], [ %next_number, %call ]

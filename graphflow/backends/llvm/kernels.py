@@ -17,15 +17,17 @@ from graphflow.backends.llvm.elementwise import (
 from graphflow.backends.llvm.folding import write_reduce
 from graphflow.backends.llvm.lookups import write_gather, write_scatter
 from graphflow.backends.llvm.products import write_contract
+from graphflow.backends.llvm.random_numbers import write_random
 from graphflow.backends.llvm.row_programs import write_rows
 from graphflow.backends.llvm.writer import Writer
 from graphflow.dtypes import int64
-from graphflow.loops import Concat, Contract, Gather, Loop, Map, Place, Reduce, Reshape, Rows, Scatter, View
+from graphflow.loops import Concat, Contract, Gather, Loop, Map, Place, Random, Reduce, Reshape, Rows, Scatter, View
 from graphflow.tape.program import Instruction, Operand
 
 WRITERS: dict[type[Loop], Callable[..., bool]] = {
     Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, View: write_view,
     Reshape: write_reshape, Place: write_place, Concat: write_concat, Gather: write_gather, Scatter: write_scatter,
+    Random: write_random,
 }  # fmt: skip
 
 
@@ -55,13 +57,15 @@ def signatures_of(instructions: Iterable[Instruction]) -> Iterator[Signature]:
 
 
 def _without_positions(loop: Loop) -> Loop:
-    """The loop with its starts and slots left to the record."""
+    """The loop with its starts, slots and stream left to the record."""
     if isinstance(loop, View):
         slots = tuple(None if slot is None else 0 for slot in loop.slots)
         return replace(loop, starts=(0,) * len(loop.starts), slots=slots)
     if isinstance(loop, Place):
         view = _without_positions(loop.view)
         return Place(loop.shape, view) if isinstance(view, View) else loop
+    if isinstance(loop, Random):
+        return replace(loop, stream=0)
     return loop
 
 
@@ -96,11 +100,18 @@ def record_words(instruction: Instruction, addresses: Sequence[int]) -> list[int
         output = instruction.output
         words.append(addresses[-1] + fixed_offset(loop.view, output) * output.type.dtype.itemsize)
         words += _slots(loop.view)
+    elif isinstance(loop, Random):
+        words.append(signed_word(loop.stream))
     return words
+
+
+def signed_word(number: int) -> int:
+    """A number below 2**64 as the signed one with the same bits."""
+    return number - 2**64 if number >= 2**63 else number
 
 
 def _slots(view: View) -> list[int]:
     return [slot for slot in view.slots if slot is not None]
 
 
-__all__ = ["Operand", "Signature", "record_words", "signatures_of", "write_kernel"]
+__all__ = ["Operand", "Signature", "record_words", "signatures_of", "signed_word", "write_kernel"]

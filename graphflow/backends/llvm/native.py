@@ -12,16 +12,19 @@ from contextlib import nullcontext
 from typing import NamedTuple, final
 
 import numpy as np
+import numpy.typing as npt
 
 from graphflow.backends import Backend, Executable, Rows, Storage
 from graphflow.backends.llvm.epochs import row_loop_of
 from graphflow.backends.llvm.host import Host, MachineCode, driver_of, this_host
-from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, write_kernel
+from graphflow.backends.llvm.kernels import Signature, record_words, signatures_of, signed_word, write_kernel
 from graphflow.backends.llvm.team import Team, threads_for
 from graphflow.backends.llvm.timing import stretches_timed
-from graphflow.backends.llvm.writer import TEAM
+from graphflow.backends.llvm.writer import ALARM, CONTEXT_WORDS, POSITIONS, RUN, SEED, TEAM
 from graphflow.backends.reference import Linker
 from graphflow.backends.timing import Stopwatch
+from graphflow.loops import Random
+from graphflow.streams import check_word
 from graphflow.tape.program import Operand, Program
 from graphflow.values import Array
 
@@ -54,10 +57,6 @@ class Stretch(NamedTuple):
     action: Callable[[], object] | None
 
 
-# The word of the context that a kernel sets when an id is out of range.
-ALARM = 2
-
-
 class Kernel(NamedTuple):
     """What is known of a kernel: its name, and of how many chunks it consists."""
 
@@ -82,8 +81,9 @@ class NativeExecutable(Executable):
         self._host = host
         self._driver = driver_of(host)
         self._drive = self._driver.drive
-        # The context that word 1 of every record points to: address of the positions, of the team, and an alarm.
-        self._context = np.zeros(3, np.int64)
+        self._context = np.zeros(CONTEXT_WORDS, np.int64)
+        self._context[SEED] = signed_word(storage.seed)
+        self._is_random = any(isinstance(instruction.loop, Random) for instruction in program)
         self._team = Team(host, self.threads - 1) if self.threads > 1 else None
         self._help = self._team or nullcontext()
         if self._team is not None:
@@ -206,7 +206,13 @@ class NativeExecutable(Executable):
 
     def timed(self, number: int, count: int) -> Stopwatch:
         self._begin(number)
-        return stretches_timed(self, self._stretches, self._table_address, self._drive, self._host)
+        watch = stretches_timed(self, self._stretches, self._table_address, self._drive, self._host)
+
+        def run() -> npt.NDArray[np.float64]:
+            with self._help:
+                return watch()
+
+        return run
 
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
@@ -217,6 +223,9 @@ class NativeExecutable(Executable):
 
     def _begin(self, number: int) -> None:
         self._linker.run_number = number
+        if self._is_random:
+            check_word("the run", number)
+            self._context[RUN] = signed_word(number)
         if self._positions.cells is not self._held_cells:
             self._held_cells = self._positions.cells
-            self._context[0] = self._held_cells.ctypes.data
+            self._context[POSITIONS] = self._held_cells.ctypes.data

@@ -17,8 +17,13 @@ from graphflow.dtypes import DType, bool_, float32, float64, int64
 
 # Element types by dtype. A bool occupies one byte in memory and one bit in a register.
 ELEMENTS: dict[DType, str] = {float32: "float", float64: "double", int64: "i64", bool_: "i1"}
-# The word of a program's context that points to its team, and the word of a team that points to its `share`.
-TEAM, SHARE = 1, 0
+# The words of a program's context, which word 1 of every record points to: addresses of the position table and of the
+# team, the alarm that a kernel sets when an id is out of range, number of the run, seed. A loop over many runs counts
+# the runs itself.
+POSITIONS, TEAM, ALARM, RUN, SEED = range(5)
+CONTEXT_WORDS = 5
+# The word of a team that points to its `share`.
+SHARE = 0
 BITS = {"float": 32, "double": 64, "i64": 64, "i32": 32, "i8": 8, "i1": 1}
 
 
@@ -240,12 +245,18 @@ class Writer:
 
         Word 1 of every record points to a word that points to the cells, since the table may move as it grows.
         """
-        slot = self.word(number)
-        place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
-        table = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
-        cells = self.value(f"load ptr, ptr {table.name}, align 8", "ptr")
+        slot, cells = self.word(number), self.context(POSITIONS, "ptr")
         cell = self.offset(cells, slot, "i64")
         return self.value(f"load i64, ptr {cell.name}, align 8", "i64")
+
+    def context(self, word: int, element: str = "i64") -> Value:
+        """A word of the context."""
+        return self.value(f"load {element}, ptr {self._context_place(word).name}, align 8", element)
+
+    def _context_place(self, word: int) -> Value:
+        place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
+        context = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
+        return self.offset(context, Value(str(word), "i64"), "i64")
 
     def stack(self, count: int, element: str) -> Value:
         """Room for some elements, for the duration of the call."""
@@ -255,13 +266,11 @@ class Writer:
         return Value(name, "ptr")
 
     def alarm_unless(self, condition: Value) -> None:
-        """Set the alarm in the context (word 2) where a condition does not hold, in any lane; the run goes on."""
+        """Set the alarm in the context where a condition does not hold, in any lane; the run goes on."""
         if condition.lanes:
             bits = self.value(f"bitcast {condition} to i{condition.lanes}", f"i{condition.lanes}")
             condition = self.compare("eq", bits, Value("-1", bits.element))
-        place = self.value("getelementptr i64, ptr %record, i64 1", "ptr")
-        context = self.value(f"load ptr, ptr {place.name}, align 8", "ptr")
-        alarm = self.offset(context, Value("2", "i64"), "i64")
+        alarm = self._context_place(ALARM)
         before = self.load(alarm, "i64")
         self.store(self.select(condition, before, Value("1", "i64")), alarm)
 

@@ -263,12 +263,12 @@ def test_an_error_in_an_op_without_a_loop_is_explained():
 
 def test_a_program_without_kernels_needs_no_machine_code():
     g = gf.ExprGraph()
-    x = gf.uniform(g, (3,), 0.0, 1.0)
+    x = gf.gaussian(g, (3,), 0.0, 1.0)
     x.name = "x"
     with native(g) as vm:
         vm.run_all()
         assert vm._executable.kernels == 0
-    assert ((x.value >= 0) & (x.value < 1)).all()
+    assert np.isfinite(x.value).all()
 
 
 def test_an_empty_value_runs():
