@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow.testing.agreement import available_backends
+from tests.soak import long_runs
+from tests.soak.long_runs import Training
 
 
 def test_a_chain_of_a_hundred_thousand_operations():
@@ -62,50 +65,34 @@ def test_one_node_with_many_users_and_one_with_many_operands():
     assert (total.value, dx.value) == (2.0 * 1999 * 1000, 1999 * 1000)
 
 
-def network(g):
-    x = gf.matrix(g, (4, 3), name="x", init=gf.gaussian_init(0.0, 1.0))
-    table = gf.matrix(g, (6, 3), name="table", init=gf.gaussian_init(0.0, 1.0))
-    w = gf.matrix(g, (3, 3), name="w", init=gf.glorot_n())
-    row = table[0]
-    ids = gf.vector(g, 4, name="ids", dtype="int64", value=[0, 1, 2, 0])
-    logits = gf.tanh(x @ w + row) @ w
-    cost = gf.mean(gf.softmax_cross_entropy(logits, ids)) + gf.sum(gf.dropout(w, 0.5)) * 0.01
-    gf.grad(cost, w, table)
-    return x, w, table, row, ids, cost
-
-
 def test_training_leaves_nothing_behind(backend):
     """2,000 steps of everything that a training loop does; the memory in use grows by less than 64 KiB."""
-    g = gf.ExprGraph()
-    x, w, table, row, ids, cost = network(g)
-    machine = gf.TapeMachine(g, backend=backend)
-    solver = gf.AdamSolver(clip=5.0)
-    generator = np.random.default_rng(0)
-
-    def steps(count):
-        for number in range(count):
-            gf.let(x, generator.normal(size=(4, 3)))
-            gf.let(ids, generator.integers(0, 3, 4))
-            gf.unsafe_let(row, number % 6)
-            gf.unsafe_let_all((row,), [number % 5])
-            machine.run_all()
-            solver.step([w, table])
-            assert np.isfinite(cost.value)
-            assert w.grad.shape == (3, 3)
-
-    steps(100)
+    training = Training(backend)
+    training.steps(100)
     gc.collect()
     tracemalloc.start()
     try:
-        steps(50)
+        training.steps(50)
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
-        steps(2000)
+        training.steps(2000)
         gc.collect()
         growth = tracemalloc.get_traced_memory()[0] - before
     finally:
         tracemalloc.stop()
     assert growth < 64 * 1024
+
+
+@pytest.mark.parametrize("stage", ["rebindings", "chain", "steps"])
+def test_the_command_for_long_runs(stage, monkeypatch, capsys):
+    """A little of each; how the times of a chain grow is not judged here."""
+    monkeypatch.setattr(long_runs, "MOST_GROWTH_PER_NODE", 1e9)
+    options = {"rebindings": 0, "chain": 0, "steps": 0, stage: 200}
+    assert long_runs.main([f"--{name}={count}" for name, count in options.items()]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    per_backend = {"rebindings": 0, "chain": 6, "steps": 1}[stage]
+    assert len(lines) == (per_backend * len(available_backends()) or 1)
+    assert "200" in lines[-1] or "refused, 0 problems" in lines[-1]
 
 
 def test_recompiling_leaves_nothing_behind():
@@ -139,14 +126,12 @@ def test_recompiling_leaves_nothing_behind():
     assert growth < 64 * 1024
 
 
-def test_graphs_and_machines_are_given_back():
+def test_graphs_and_machines_are_given_back(backend):
     def make():
-        g = gf.ExprGraph()
-        network(g)
-        machine = gf.TapeMachine(g, backend="numpy")
-        machine.run_all()
-        machine.close()
-        return weakref.ref(g), weakref.ref(machine)
+        training = Training(backend)
+        training.steps(2)
+        training.machine.close()
+        return weakref.ref(training.cost.graph), weakref.ref(training.machine)
 
     found = make()
     gc.collect()
