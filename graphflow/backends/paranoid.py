@@ -262,7 +262,8 @@ def dying_bytes(program: Program) -> list[Array]:
     for node, operand in program.results.items():
         if operand.place.kind == "arena":
             found = np.unique(owners[bytes_of(operand)])
-            if found.tolist() not in ([], [program.computed_at[node]]):
+            # A value that was put together lies in the results of several instructions.
+            if found.max(initial=NEVER) > program.computed_at[node]:
                 raise MachineError(
                     f"the kept value of node {node} is overwritten by instruction {found.max()}",
                     got=str(operand),

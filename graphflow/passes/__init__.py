@@ -15,6 +15,7 @@ from graphflow.passes.evaluation import evaluate_mode
 from graphflow.passes.fold import fold
 from graphflow.passes.fuse import fuse
 from graphflow.passes.join_products import join_products
+from graphflow.passes.lay_together import lay_together
 from graphflow.passes.lower import lower
 from graphflow.passes.memory import place
 from graphflow.passes.merge import merge
@@ -46,6 +47,7 @@ PIPELINE: tuple[Pass, ...] = (
     split_totals,
     fuse,
     prune,
+    lay_together,
     place,
 )
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)

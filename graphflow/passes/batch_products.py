@@ -127,6 +127,7 @@ def _levels(plan: Plan, members: Sequence[int]) -> list[list[int]]:
 
 def _joined(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]]) -> Plan:
     """The plan with each batch computed by one product, its members views of the result."""
+    batches = _in_known_order(plan, kind, batches)
     place = {member: (batch, part) for batch, members in enumerate(batches) for part, member in enumerate(members)}
     first = min(place)
     editor = PlanEditor(plan.values[:first])
@@ -141,6 +142,21 @@ def _joined(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]]) -> Plan:
             products[batch] = _product(plan, kind, batches[batch], editor, new)
         new[number] = _part(plan.values[number], part, products[batch], editor)
     return next_plan(plan, editor, new)
+
+
+def _in_known_order(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Each batch with its factors in the order in which they are put together elsewhere: then they can lie so once."""
+    place: dict[int, tuple[int, int]] = {}
+    for number, value in enumerate(plan.values):
+        if isinstance(value.loop, Concat):
+            for index, member in enumerate(value.inputs):
+                place.setdefault(member, (number, index))
+    found = []
+    for batch in batches:
+        factors = {member: plan.values[member].inputs[1 - kind.side] for member in batch}
+        is_known = all(factor in place for factor in factors.values())
+        found.append(sorted(batch, key=lambda member: place[factors[member]]) if is_known else list(batch))
+    return found
 
 
 def _order(plan: Plan, kind: Kind, batches: Sequence[Sequence[int]], first: int) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from graphflow.loops import Reshape, View
 from graphflow.passes.plan import Place, Plan, Value, contiguous_strides
@@ -24,24 +24,33 @@ def place(plan: Plan) -> Plan:
     arena = _Arena()
     homes = _homes(plan, roots)
     values: list[Value] = []
+    # For each root in the arena its byte offset there.
+    offsets: dict[int, int] = {}
     for number, value in enumerate(plan.values):
-        if roots[number] != number:
-            source = values[value.inputs[0]]
-            values.append(value._replace(place=_alias(value, source), is_alias=True))
+        root, strides = roots[number], contiguous_strides(value.type.shape)
+        if number in plan.together:
+            if root not in offsets:
+                offsets[root] = arena.take(plan.values[root].type.bytes)
+            offset = offsets[root] + plan.together[number][1] * value.type.dtype.itemsize
+            found = Place("arena", offset, 0, strides, value.type.shape)
+        elif root != number or number in offsets:
+            # A view of its source; or a whole, all of whose members lie where they should by now.
+            whole = Place("arena", offsets[number], 0, strides, value.type.shape) if root == number else None
+            values.append(value._replace(place=whole or _alias(value, values[value.inputs[0]]), is_alias=True))
             continue
-        if value.is_leaf:
+        elif value.is_leaf:
             kind, key = ("input", value.node.id) if value.constant is None else ("constant", number)
-            found = Place(kind, key, 0, contiguous_strides(value.type.shape), value.type.shape)
+            found = Place(kind, key, 0, strides, value.type.shape)
         elif number in homes:
-            found = Place("gradient", homes[number], 0, contiguous_strides(value.type.shape), value.type.shape)
+            found = Place("gradient", homes[number], 0, strides, value.type.shape)
         else:
-            reused = _dying_input(plan, number, roots, last_use, values) if plan.is_reusing else None
-            offset = arena.take(value.type.bytes) if reused is None else reused
-            found = Place("arena", offset, 0, contiguous_strides(value.type.shape), value.type.shape)
+            reused = _dying_input(plan, number, roots, last_use, offsets) if plan.is_reusing else None
+            offsets[number] = arena.take(value.type.bytes) if reused is None else reused
+            found = Place("arena", offsets[number], 0, strides, value.type.shape)
         values.append(value._replace(place=found))
         if plan.is_reusing:
-            _release(number, value, values, roots, last_use, arena)
-    return Plan(tuple(values), plan.became, plan.kept, plan.gradients, plan.is_reusing, arena.bytes)
+            _release(plan, number, roots, last_use, offsets, arena)
+    return replace(plan, values=tuple(values), arena_bytes=arena.bytes)
 
 
 def _with_gradient_copies(plan: Plan) -> Plan:
@@ -64,7 +73,7 @@ def _with_gradient_copies(plan: Plan) -> Plan:
             gradients[key] = (parameter,)
             values.append(copy)
         gradients[node] = parameters[:1] if is_own else ()
-    return Plan(tuple(values), became, plan.kept, gradients, plan.is_reusing)
+    return replace(plan, values=tuple(values), became=became, gradients=gradients)
 
 
 def _homes(plan: Plan, roots: list[int]) -> dict[int, int]:
@@ -79,14 +88,16 @@ def _homes(plan: Plan, roots: list[int]) -> dict[int, int]:
 
 
 def _roots(plan: Plan) -> list[int]:
-    """For each value the one whose storage it lies in: itself, unless it is a view that costs nothing."""
+    """For each value the one whose storage it lies in: itself, unless it is a part of another or a view of one."""
     kept = {plan.became[node] for node in plan.kept}
     own = {plan.became[node] for node, parameters in plan.gradients.items() if parameters}
     roots: list[int] = []
     is_contiguous: list[bool] = []
     for number, value in enumerate(plan.values):
         root, contiguous = number, True
-        if number not in own and isinstance(value.loop, View | Reshape):
+        if number in plan.together:
+            root = plan.together[number][0]
+        elif number not in own and isinstance(value.loop, View | Reshape):
             source = value.inputs[0]
             # A kept view of an input would change with the input, though nothing ran.
             is_safe = number not in kept or not plan.values[roots[source]].is_leaf
@@ -132,7 +143,7 @@ def _last_uses(plan: Plan, roots: list[int]) -> list[int]:
     return last
 
 
-def _dying_input(plan: Plan, number: int, roots: list[int], last_use: list[int], values: list[Value]) -> int | None:
+def _dying_input(plan: Plan, number: int, roots: list[int], last_use: list[int], offsets: dict[int, int]) -> int | None:
     """The arena offset of an input that this value may overwrite, if there is one."""
     value = plan.values[number]
     for position in value.overwrites:
@@ -140,31 +151,27 @@ def _dying_input(plan: Plan, number: int, roots: list[int], last_use: list[int],
         if position >= len(value.inputs):
             continue
         operand = value.inputs[position]
-        found = values[operand].place
         is_alone = all(other == operand or roots[other] != roots[operand] for other in value.inputs)
         if (
             roots[operand] == operand
             and last_use[operand] == number
-            and values[operand].type == value.type
+            and plan.values[operand].type == value.type
             and is_alone
-            and found is not None
-            and found.kind == "arena"
+            and operand in offsets
         ):
-            return found.key
+            return offsets[operand]
     return None
 
 
 def _release(
-    number: int, value: Value, values: list[Value], roots: list[int], last_use: list[int], arena: _Arena
+    plan: Plan, number: int, roots: list[int], last_use: list[int], offsets: dict[int, int], arena: _Arena
 ) -> None:
     """Give back the storage of what this value was the last to read, and of a value that nobody reads."""
-    mine = values[number].place
-    for root in {roots[operand] for operand in value.inputs} | {number}:
-        found = values[root].place
-        if last_use[root] == number and found is not None and found.kind == "arena":
-            is_taken_over = root != number and mine is not None and mine.kind == "arena" and mine.key == found.key
+    for root in {roots[operand] for operand in plan.values[number].inputs} | {roots[number]}:
+        if last_use[root] == number and root in offsets:
+            is_taken_over = root != number and offsets.get(number) == offsets[root]
             if not is_taken_over:
-                arena.give(found.key, values[root].type.bytes)
+                arena.give(offsets[root], plan.values[root].type.bytes)
 
 
 @dataclass

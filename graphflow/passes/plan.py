@@ -7,7 +7,7 @@ and carries on what each of the user's nodes became, so that it can still be rea
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, final
 
 from graphflow.errors import MachineError, OpContractError
@@ -85,6 +85,8 @@ class Plan:
         gradients: user node id of a gradient -> ids of the parameters whose gradient blocks it belongs in.
         is_reusing: whether storage may be reused within a run (off when everything is kept).
         arena_bytes: size of the arena, from the memory pass on.
+        together: number of a value that is computed inside another one -> that one's number, and the element where it
+            begins there.
     """
 
     values: tuple[Value, ...]
@@ -93,6 +95,7 @@ class Plan:
     gradients: dict[int, tuple[int, ...]]
     is_reusing: bool = True
     arena_bytes: int = 0
+    together: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def with_values(self, values: Iterable[Value]) -> Plan:
         """The plan with other values under the same numbers."""
@@ -111,6 +114,9 @@ class Plan:
             else:
                 form = str(value.loop) if value.loop is not None else value.op.name if value.op is not None else "?"
                 what = f"{form} ({', '.join(f'%{operand}' for operand in value.inputs)})"
+            if number in self.together:
+                whole, start = self.together[number]
+                name += f"  in %{whole} at {start}"
             mark = "  kept" if number in kept else ""
             lines.append(f"%{number:<4} {value.type!s:<16} {what}{name}{mark}")
         return "\n".join(lines)

@@ -26,7 +26,7 @@ def assemble(plan: Plan, assignments: tuple[tuple[Node, Node], ...] = ()) -> Pro
         if value.is_leaf:
             ready.append(-1)
         elif value.is_alias:
-            ready.append(ready[value.inputs[0]])
+            ready.append(max([ready[source] for source in value.inputs]))
         else:
             assert value.loop is not None  # noqa: S101 - for the type checker: lowering comes before places
             ready.append(len(instructions))

@@ -82,7 +82,7 @@ class Changes:
 
 def are_different(one: Plan, other: Plan) -> bool:
     """Whether two plans compute anything in another way."""
-    if len(one.values) != len(other.values) or one.became != other.became:
+    if len(one.values) != len(other.values) or one.became != other.became or one.together != other.together:
         return True
     pairs = [(x, y) for x, y in zip(one.values, other.values, strict=True) if x is not y]
     return any(x.constant is not y.constant or x._replace(constant=None) != y._replace(constant=None) for x, y in pairs)
