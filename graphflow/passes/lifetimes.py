@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphflow.errors import MachineError
+from graphflow.loops import Concat
 from graphflow.passes.plan import Place, Plan
 from graphflow.tensortype import TensorType
 from graphflow.values import Array
@@ -50,7 +51,9 @@ def verify_places(plan: Plan) -> None:
         assert value.place is not None  # noqa: S101 - as above
         if value.place.kind in {"arena", "gradient"}:
             found = np.unique(owned(number)[bytes_of(value.type, value.place)])
-            if found.tolist() not in ([], [roots[number]]):
+            # What lies inside another value belongs to that one as soon as it is whole.
+            whole, _ = plan.together.get(roots[number], (roots[number], 0))
+            if found.tolist() not in ([], [roots[number]], [whole]):
                 raise MachineError(
                     f"plan: {reader} reads %{number}, where %{found.max()} has been written",
                     got=str(value.place),
@@ -58,8 +61,9 @@ def verify_places(plan: Plan) -> None:
                 )
 
     for number, value in enumerate(plan.values):
-        roots.append(roots[value.inputs[0]] if value.is_alias else number)
-        if not value.is_alias and not value.is_leaf:
+        is_whole = value.is_alias and isinstance(value.loop, Concat)
+        roots.append(roots[value.inputs[0]] if value.is_alias and not is_whole else number)
+        if is_whole or not (value.is_alias or value.is_leaf):
             for operand in value.inputs:
                 require(operand, f"%{number}")
             assert value.place is not None  # noqa: S101 - as above
