@@ -93,7 +93,7 @@ def row(kernels: Kernels, number: int, shape: tuple[str, int, int, int], top: fl
         mine.append(clocked(lambda: kernels.drive(table)) / times)
         other.append(clocked(lambda: [np.dot(case.left, case.right, out=case.output) for _ in range(times)]) / times)
     best, blas = min(mine), min(other)
-    rate, bandwidth = work / best / 1e9, sum(array.nbytes for array in case[1:]) / best / 1e9
+    rate, bandwidth = work / best / 1e9, sum(array.nbytes for array in case.arrays) / best / 1e9
     return (
         f"{kind:6} {f'{rows} x {columns} x {summed}':>24} {best * 1e6:>9.2f} {rate:>6.1f} {rate / top:>8.0%} "
         f"{bandwidth:>6.0f} {blas * 1e6:>9.2f} {blas / best:>5.2f}"

@@ -13,26 +13,26 @@ from graphflow.backends.llvm.product_form import (
     Share,
     at,
     fixed,
+    lane_totals,
     lanes_of,
     number,
     segments,
-    store_lane_sums,
+    store_lanes,
     strips,
 )
 from graphflow.backends.llvm.shuffles import shuffled
 from graphflow.backends.llvm.writer import BITS, Value, Writer
 
-# Rows of a packed panel at a time: it stays close to the processor, and its room on the stack is bounded.
-PANEL_DEPTH = 128
+# Rows of a packed panel at most, for its room on the stack is bounded. Each further block takes up all results again.
+PANEL_DEPTH = 512
 # Rows of a tile at most: they may all lie a power of two apart, where the first cache keeps eight.
 TILE_ROWS = 8
-
-
 # Multiplications that make a product large enough to be divided into chunks, and those of a chunk at least: some 35 and
 # 9 microseconds of one core. A sentence at a time, as networks of a few hundred numbers need it, stays below.
 LARGE, CHUNK = 2**21, 2**19
+# Chunks at most.
 CHUNKS = 32
-# Rows of a chunk at least: each one reads the right factor, and may have to pack it.
+# Rows of a chunk at least, for each one reads the right factor; four times as many where it has to be packed.
 CHUNK_ROWS = 64
 
 
@@ -60,8 +60,8 @@ def divided(writer: Writer, product: Product, times: int) -> Division:
     if work < LARGE:
         return WHOLE
     most = min(CHUNKS, work // CHUNK)
-    width, rows_at_least = _chunk_sizes(writer, product)
-    columns = min(most, -(-product.columns // width))
+    strips, rows_at_least = _chunk_sizes(writer, product)
+    columns = min(most, strips)
     rows = max(1, min(most // columns, product.rows // rows_at_least))
     if columns * rows == 1:
         return WHOLE
@@ -73,34 +73,45 @@ def divided(writer: Writer, product: Product, times: int) -> Division:
 
 
 def _chunk_sizes(writer: Writer, product: Product) -> tuple[int, int]:
-    """Columns that a kernel does together, and rows of a chunk at least."""
-    if _suits_dots(writer, product):
-        return _dot_sizes(writer)[1], CHUNK_ROWS
-    width = _panel_vectors(writer, product) * lanes_of(writer, product.element)
-    is_packed_often = _needs_packing(writer, product) and product.columns >= 4 * width
-    return width, 4 * CHUNK_ROWS if is_packed_often else CHUNK_ROWS
+    """Into how many strips a kernel divides its columns, and how many rows a chunk has at least."""
+    rest = _dotted_columns(writer, product)
+    if rest == product.columns:
+        return -(-rest // _dot_sizes(writer)[1]), CHUNK_ROWS
+    main = product._replace(columns=product.columns - rest)
+    panels = -(-main.columns // (_panel_vectors(writer, main) * lanes_of(writer, product.element)))
+    return panels, 4 * CHUNK_ROWS if _needs_packing(writer, main) else CHUNK_ROWS
 
 
 def write_matrix_product(
     writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value
 ) -> None:
     """The kernel for a product whose output has contiguous columns, or a single one."""
-    if _suits_dots(writer, product):
+    rest = _dotted_columns(writer, product)
+    if rest == product.columns:
         _dots(writer, product, division, left, right, output)
-    elif _needs_packing(writer, product):
-        _packed(writer, product, division, left, right, output)
+        return
+    main = product._replace(columns=product.columns - rest)
+    if _needs_packing(writer, main):
+        _packed(writer, main, division, left, right, output)
     else:
-        _unpacked(writer, product, division, left, right, output)
+        _unpacked(writer, main, division, left, right, output)
+    if rest:
+        right = fixed(writer, right, main.columns * product.right[1], product.element)
+        output = fixed(writer, output, main.columns, product.element)
+        _dots(writer, product._replace(columns=rest), division, left, right, output)
 
 
-def _suits_dots(writer: Writer, product: Product) -> bool:
-    """Whether both factors lie along the sum, and too few rows would use a packed panel."""
+def _dotted_columns(writer: Writer, product: Product) -> int:
+    """How many of the columns, the last ones, are best computed as dots: all, none, or a few that fill no vector."""
     lanes = lanes_of(writer, product.element)
+    rest = product.columns % lanes
     if product.left[1] != 1 or product.right[0] != 1 or product.summed < lanes:
-        return False
+        return 0
     # Adding up the lanes at the end must not outweigh the sum, nor a copy of the panels be used for many rows.
     is_long = product.summed >= 8 * lanes
-    return product.rows <= 4 or (is_long and (product.rows <= 64 or product.columns <= lanes))
+    if product.rows <= 4 or (is_long and (product.rows <= 64 or product.columns <= lanes)):
+        return product.columns
+    return rest if is_long and rest <= lanes // 8 else 0
 
 
 def _needs_packing(writer: Writer, product: Product) -> bool:
@@ -116,14 +127,13 @@ def _needs_packing(writer: Writer, product: Product) -> bool:
 # --- tiles over panels ------------------------------------------------------------------------------------------------
 
 
-def _registers(writer: Writer) -> int:
-    return 32 if writer.vector_bytes == 64 else 16
-
-
 def _panel_vectors(writer: Writer, product: Product) -> int:
     """Vectors in a panel, so that the panels are about equally wide."""
-    most = 4 if _registers(writer) == 32 else 2
+    most = 4 if writer.registers == 32 else 2
     vectors = -(-product.columns // lanes_of(writer, product.element))
+    if vectors <= 4 and product.rows * product.columns * product.summed >= LARGE and _needs_packing(writer, product):
+        # Two panels for two threads: one panel would be packed by each of them.
+        most = 2
     panels = -(-vectors // most)
     return -(-vectors // panels)
 
@@ -131,7 +141,7 @@ def _panel_vectors(writer: Writer, product: Product) -> int:
 def _tile_rows(writer: Writer, product: Product, vectors: int) -> int:
     """Rows of a tile: what the registers hold besides a row of the panel, shared out evenly."""
     spare = 2 if writer.vector_bytes > 16 else 3
-    most = min(TILE_ROWS, (_registers(writer) - vectors - spare) // vectors)
+    most = min(TILE_ROWS, (writer.registers - vectors - spare) // vectors)
     tiles = -(-product.rows // most)
     return -(-product.rows // tiles)
 
@@ -272,10 +282,13 @@ def _dots(writer: Writer, product: Product, division: Division, left: Value, rig
         output_columns = at(writer, output, column, product.output[1], product.element)
 
         def rows_from(row: Value, rows: int) -> None:
+            # Each tile of rows bids for another of the columns to come, since these may lie far away.
+            following = writer.add(writer.binary("udiv", row, number(row_width)), number(column_width))
             _dot_tile(
                 writer, product, rows, columns,
                 at(writer, left, row, product.left[0], product.element), right_columns,
                 at(writer, output_columns, row, product.output[0], product.element),
+                at(writer, right_columns, following, product.right[1], product.element),
             )  # fmt: skip
 
         strips(writer, product.rows, row_width, rows_from, division.rows)
@@ -284,7 +297,7 @@ def _dots(writer: Writer, product: Product, division: Division, left: Value, rig
 
 
 def _dot_tile(
-    writer: Writer, product: Product, rows: int, columns: int, left: Value, right: Value, output: Value
+    writer: Writer, product: Product, rows: int, columns: int, left: Value, right: Value, output: Value, ahead: Value
 ) -> None:
     element, lanes = product.element, lanes_of(writer, product.element)
     whole = product.summed - product.summed % lanes
@@ -296,6 +309,8 @@ def _dot_tile(
             return writer.load(start, element, lanes, count)
 
         firsts = [part(left, row * product.left[0]) for row in range(rows)]
+        if count is None:
+            writer.prefetch(writer.offset(ahead, index, element))
         found = list(carried)
         for column in range(columns):
             # One column after the other: the registers hold the rows and one column besides the sums.
@@ -309,8 +324,22 @@ def _dot_tile(
         sums = writer.loop(whole, lanes, lambda index, carried: add(index, None, carried), sums)
     if whole < product.summed:
         sums = add(number(whole), product.summed - whole, sums)
-    for row in range(rows):
-        target = fixed(writer, output, row * product.output[0], element)
+    _store_dots(writer, product, rows, columns, sums, output)
+
+
+def _store_dots(
+    writer: Writer, product: Product, rows: int, columns: int, sums: Sequence[Value], output: Value
+) -> None:
+    """Write the sums of the lanes, of several rows together: sixteen vectors cost little more than four."""
+    lanes = lanes_of(writer, product.element)
+    together = max(1, lanes // columns)
+    for row in range(0, rows, together):
         for first in range(0, columns, lanes):
-            chosen = sums[row * columns + first : row * columns + min(first + lanes, columns)]
-            store_lane_sums(writer, chosen, fixed(writer, target, first, element))
+            count = min(lanes, columns - first)
+            chosen = range(row, min(row + together, rows))
+            totals = lane_totals(
+                writer, [sums[each * columns + first + lane] for each in chosen for lane in range(count)]
+            )
+            for place, each in enumerate(chosen):
+                target = fixed(writer, output, each * product.output[0] + first, product.element)
+                store_lanes(writer, totals, place * count, count, target)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from graphflow.backends.llvm.nest import collapse
-from graphflow.backends.llvm.shuffles import lane_sums
+from graphflow.backends.llvm.shuffles import lane_sums, shuffled
 from graphflow.backends.llvm.writer import BITS, ELEMENTS, Value, Writer
 from graphflow.loops import Contract
 from graphflow.tape.program import Operand
@@ -244,17 +244,32 @@ def total_of(writer: Writer, parts: Sequence[Value]) -> Value:
     return parts[0]
 
 
+def lane_totals(writer: Writer, vectors: Sequence[Value]) -> Value:
+    """The sum of each vector's lanes, side by side in a narrow vector; at most as many vectors as one has lanes."""
+    count = len(vectors)
+    return lane_sums(writer, [*vectors, *[vectors[-1]] * ((1 << (count - 1).bit_length()) - count)])
+
+
+def store_lanes(
+    writer: Writer, totals: Value, first: int, count: int, pointer: Value, *, is_added: bool = False
+) -> None:
+    """Write some lanes of a vector, side by side, or add them to what is there."""
+    if count == 1:
+        chosen, used = writer.value(f"extractelement {totals}, i64 {first}", totals.element), None
+    else:
+        width = 1 << (count - 1).bit_length()
+        is_whole = (first, width) == (0, totals.lanes)
+        lanes = [min(first + lane, totals.lanes - 1) for lane in range(width)]
+        chosen = totals if is_whole else shuffled(writer, totals, totals, lanes)
+        used = None if count == width else count
+    if is_added:
+        chosen = writer.add(writer.load(pointer, chosen.element, chosen.lanes, used), chosen)
+    writer.store(chosen, pointer, used)
+
+
 def store_lane_sums(writer: Writer, vectors: Sequence[Value], pointer: Value, *, is_added: bool = False) -> None:
     """Write the sum of each vector's lanes, side by side, or add it to what is there.
 
     At most as many vectors as one has lanes.
     """
-    count = len(vectors)
-    filled = [*vectors, *[vectors[-1]] * ((1 << (count - 1).bit_length()) - count)]
-    sums = lane_sums(writer, filled)
-    if len(filled) == 1:
-        sums = writer.value(f"extractelement {sums}, i64 0", sums.element)
-    used = None if count == len(filled) else count
-    if is_added:
-        sums = writer.add(writer.load(pointer, sums.element, sums.lanes, used), sums)
-    writer.store(sums, pointer, used)
+    store_lanes(writer, lane_totals(writer, vectors), 0, len(vectors), pointer, is_added=is_added)

@@ -313,6 +313,11 @@ class Writer:
         mask = _mask(x.lanes, count)
         self.effect(f"call void @{name}({x}, ptr {pointer.name}, i32 {_bytes(x.element)}, {mask})")
 
+    def prefetch(self, pointer: Value) -> None:
+        """Bid the processor to have this memory near soon; any address will do."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        self.effect(f"call void @llvm.prefetch.p0(ptr {pointer.name}, i32 0, i32 3, i32 1)")
+
     # --- loops --------------------------------------------------------------------------------------------------------
 
     def loop(

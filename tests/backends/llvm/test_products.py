@@ -147,6 +147,8 @@ def test_sizes_around_vectors(host, dtype):
 LARGE = [
     # rows, columns, summed: panels packed in one block and in several, a last block as small as it may be, long rows.
     (50, 150, 300), (49, 70, 513), (66, 33, 1025), (70, 200, 257), (70, 40, 129), (70, 20, 128), (65, 20, 17),
+    # A column or two beyond whole vectors.
+    (70, 65, 700), (70, 18, 300),
     (1, 700, 37), (1, 5, 3001), (513, 1, 40), (6, 4, 900),
 ]  # fmt: skip
 

@@ -33,7 +33,7 @@ SHARE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p
 CHUNK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 # Odd sizes, so that chunks are of all kinds: of columns, of rows, of both, with and without a rest.
 SIZES = [
-    (16, 520, 300), (130, 131, 190), (261, 65, 130), (129, 17, 1000), (70, 1030, 65), (3, 1100, 700), (257, 513, 90),
+    (16, 520, 300), (130, 131, 190), (261, 65, 130), (521, 17, 300), (70, 1030, 65), (3, 1100, 700), (257, 513, 90),
 ]  # fmt: skip
 
 
