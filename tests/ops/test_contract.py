@@ -207,7 +207,7 @@ def stretched(array, shape, generator):
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-@settings(max_examples=12)
+@settings(max_examples=16)
 @given(data=st.data())
 def test_elementwise_ops_broadcast_as_numpy(name, data):
     """Scalars, axes of size 1, empty axes, up to five dimensions."""
