@@ -93,9 +93,10 @@ class _Finder:
         inner: set[int] = set()
         for number in range(len(self._plan.values) - 1, -1, -1):
             if number not in inner and (isinstance(self._loop(number), Contract | Scatter) or self._is_sum(number)):
-                terms = self._terms_of_sum(number, inner)
-                chosen = self._chosen([each for term in terms for each in self._choices(term, number)])
-                if chosen.products:
+                terms = [each for term in self._terms_of_sum(number, inner) for each in self._choices(term, number)]
+                # Most products have nothing to do with lookups.
+                chosen = self._chosen(terms) if any(term.choices for term in terms) else None
+                if chosen is not None and chosen.products:
                     found[number] = chosen
         return found
 
