@@ -76,7 +76,13 @@ class Rows:
 
 
 class Executable(abc.ABC):
-    """A program bound to storage, ready to run."""
+    """A program bound to storage, ready to run.
+
+    Attributes:
+        uses_numpy: whether numpy computes any of it, so that whoever runs it should switch numpy's warnings off.
+    """
+
+    uses_numpy: bool = True
 
     @abc.abstractmethod
     def run(self, number: int) -> None:

@@ -34,6 +34,7 @@ class AdaGradSolver(RuleSolver):
     """
 
     __slots__ = ()
+    is_steady = True
     moments = ("sum_of_squares",)
     eps = smallest(1e-8)
     l1_reg = rate(0.0)

@@ -32,6 +32,7 @@ class MomentumSolver(RuleSolver):
     """
 
     __slots__ = ()
+    is_steady = True
     moments = ("velocity",)
     momentum = fraction(0.9)
     l1_reg = rate(0.0)

@@ -42,6 +42,7 @@ class RMSPropSolver(RuleSolver):
     """
 
     __slots__ = ()
+    is_steady = True
     moments = ("mean_square",)
     rho = fraction(0.999)
     eps = smallest(1e-8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Never
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Never
 
 import numpy as np
 
@@ -62,6 +62,9 @@ class RuleSolver(Solver):
         >>> w.value
         array(2., dtype=float32)
     """
+
+    is_steady: ClassVar[bool] = False
+    """Whether `coefficients` gives the same numbers in each step, as long as no option is set."""
 
     __slots__ = ("_linked", "_linked_from", "_machine_code", "_numpy_updates")
     # As many as a rule with every option works in.
@@ -183,13 +186,15 @@ class RuleSolver(Solver):
 
     def _table(self, dtype: DType, first: int, steps: int) -> tuple[int, Array] | None:
         """Where the code for some steps lies, and their numbers, [steps, numbers]; None where there is no one code."""
-        rows = [self.coefficients(step) for step in range(first, first + steps)]
+        wanted = range(first, first + 1 if self.is_steady else first + steps)
+        rows = [self.coefficients(step) for step in wanted]
         names = tuple(rows[0])
         code = self._code(dtype, names)
         if code is None or any(tuple(row) != names for row in rows):
             return None
         with np.errstate(all="ignore"):
-            return code.address, np.array([tuple(row.values()) for row in rows], dtype)
+            numbers = np.array([tuple(row.values()) for row in rows], dtype)
+        return code.address, np.broadcast_to(numbers, (steps, len(names)))
 
     def _prepared(self, linked_piece: LinkedPiece) -> Callable[[int], None] | None:
         """The machine code for a piece, its numbers being those of this step; None where there can be none."""

@@ -41,6 +41,7 @@ class VanillaSolver(RuleSolver):
     """
 
     __slots__ = ()
+    is_steady = True
     l1_reg = rate(0.0)
     l2_reg = rate(0.0)
     clip = bound()

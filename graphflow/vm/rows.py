@@ -176,7 +176,7 @@ def _row_starts(nodes: Sequence[Node], number: int, row: Array) -> list[tuple[in
 
 
 @final
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class RowWork:
     """A call of `run_over`.
 
@@ -195,13 +195,17 @@ class RowWork:
     solver: Steps | None
     parameters: tuple[Node, ...]
 
+    def __post_init__(self) -> None:
+        # Asked once: to look for the members of a protocol takes longer than many a row.
+        self._ahead = self.solver if isinstance(self.solver, StepsAhead) else None
+
     def steps_ahead(self, count: int) -> list[Call] | None:
         """What to call after each run for the solver's next steps; None where it must be asked for one by one."""
         if self.solver is None:
             return []
-        return self.solver.calls_ahead(self.parameters, count) if isinstance(self.solver, StepsAhead) else None
+        return None if self._ahead is None else self._ahead.calls_ahead(self.parameters, count)
 
     def have_stepped(self, count: int) -> None:
         """Tell the solver that these steps have been done."""
-        if isinstance(self.solver, StepsAhead):
-            self.solver.have_stepped(count)
+        if self._ahead is not None:
+            self._ahead.have_stepped(count)

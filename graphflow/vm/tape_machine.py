@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from types import TracebackType
-from typing import Self, TypeVar, final
+from typing import ParamSpec, Self, TypeVar, final
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
 from graphflow.vm.watching import Logger, Watcher
 
+P = ParamSpec("P")
 T = TypeVar("T")
+AS_IT_IS = nullcontext()
 
 
 @final
@@ -436,14 +439,14 @@ class TapeMachine:
         if self._watcher.is_active:
             self._run_watched()
         else:
-            self._guarded(lambda: self._executable.run(self.runs))
+            self._guarded(self._executable.run, self.runs)
         self._values.done = len(self.program)
 
-    def _guarded(self, run: Callable[[], T]) -> T:
+    def _guarded(self, run: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Run the executable; where it fails, say in which instruction."""
         try:
-            with np.errstate(all="ignore"):
-                return run()
+            with np.errstate(all="ignore") if self._executable.uses_numpy else AS_IT_IS:
+                return run(*arguments, **options)
         except BaseException as error:
             self._values.done = max(0, self._executable.position - 1)
             self._explain(error, self._values.done)

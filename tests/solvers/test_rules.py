@@ -192,3 +192,9 @@ def test_solvers_take_the_backend_that_machines_take():
         solver = gf.AdamSolver()
         solver.step(situation.nodes)
     assert (len(solver._machine_code), len(solver._numpy_updates)) == (0, 1)
+
+
+@pytest.mark.parametrize("kind", RULES)
+def test_steady_is_what_gives_the_same_numbers_in_each_step(kind):
+    solver = getattr(gf, kind)(**everything(kind))
+    assert solver.is_steady == all(solver.coefficients(step) == solver.coefficients(1) for step in (2, 3, 1000))

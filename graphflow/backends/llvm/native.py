@@ -94,6 +94,7 @@ class NativeExecutable(Executable):
         self._base_addresses: dict[tuple[str, int], int] = {}
         self._write_records(program, functions)
         self._stretches = self._find_stretches(program, functions)
+        self.uses_numpy = any(each.action is not None for each in self._stretches)
         self._actions = {each.first: each.action for each in self._stretches if each.action is not None}
 
     def _compile(self, program: Program, host: Host) -> tuple[int, list[int], list[int]]:
