@@ -13,7 +13,7 @@ from graphflow.errors import DTypeError, GradientError, GraphError, OpContractEr
 from graphflow.graph import ExprGraph, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, Op
-from graphflow.ops.stability import stable_form
+from graphflow.ops.stability import RULES, stable_form
 from graphflow.origin import user_origin
 from graphflow.tensortype import TensorType
 from graphflow.values import Array
@@ -138,7 +138,8 @@ class _Path:
         self.seen: dict[int, Node] = {}
         # In order of creation, so that a rule sees the stable forms of what a node is made of.
         for node in ancestors(outputs):
-            _find_form(graph, node, belongs_to)
+            if type(node.op) in RULES:
+                _find_form(graph, node, belongs_to)
         waiting = list(outputs)
         while waiting:
             node = waiting.pop()
@@ -148,8 +149,8 @@ class _Path:
                 waiting.extend(self.inputs(node))
         self.depends: set[int] = set(self.wrt)
         self.order: list[Node] = []
-        for node in sorted(self.seen.values(), key=lambda node: _order_of_creation(graph, node)):
-            if node.id in self.depends or any(operand.id in self.depends for operand in self.inputs(node)):
+        for node in _in_order_of_creation(graph, self.seen):
+            if node.id in self.depends or not self.depends.isdisjoint([each.id for each in self.inputs(node)]):
                 self.depends.add(node.id)
                 self.order.append(node)
 
@@ -173,8 +174,15 @@ def _find_form(graph: ExprGraph, node: Node, belongs_to: Callable[[Node], None])
         graph.form_owners.update((number, node) for number in range(before, len(graph)))
 
 
-def _order_of_creation(graph: ExprGraph, node: Node) -> tuple[float, ...]:
-    """A sort key: order of creation, but with the nodes of a stable form just before the node they stand for."""
+def _in_order_of_creation(graph: ExprGraph, nodes: dict[int, Node]) -> list[Node]:
+    """Nodes by number, but with those of a stable form just before the node they stand for."""
+    if graph.form_owners.keys().isdisjoint(nodes):
+        return [nodes[number] for number in sorted(nodes)]
+    return sorted(nodes.values(), key=lambda node: _place(graph, node))
+
+
+def _place(graph: ExprGraph, node: Node) -> tuple[float, ...]:
+    """Where a node stands in that order."""
     key: tuple[float, ...] = (math.inf,)
     while node.id in graph.form_owners:
         key = (node.id, *key)

@@ -158,6 +158,9 @@ class ExprGraph(GraphView):
         self.last_run: object = None
         self._nodes: list[Node] = []
         self._scalar_constants: dict[tuple[DType, bytes], Node] = {}
+        # Plain numbers that have been used beside nodes of a dtype, and what ops without attributes give.
+        self.numbers: dict[NumberKey, Literal] = {}
+        self._outputs: dict[tuple[type[Op] | TensorType, ...], tuple[Op, TensorType]] = {}
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -202,8 +205,22 @@ class ExprGraph(GraphView):
                     hint="make all nodes with the same ExprGraph",
                     where=node.origin,
                 )
-        output = _infer(op, inputs)
-        return self._append(op, tuple(inputs), output, name)
+        shared, output = self.inferred(op, inputs)
+        return self._append(shared, tuple(inputs), output, name)
+
+    def inferred(self, op: Op, operands: Sequence[Node | Literal]) -> tuple[Op, TensorType]:
+        """The op and the output's type; of an op without attributes the one object and type that serve all equal uses.
+
+        Raises:
+            ShapeError, DTypeError: the op refuses the operands' types.
+        """
+        if getattr(op, "__dataclass_fields__", True) or vars(op):
+            return op, _infer(op, operands)
+        key: tuple[type[Op] | TensorType, ...] = (type(op), *[operand.type for operand in operands])
+        found = self._outputs.get(key)
+        if found is None:
+            found = self._outputs[key] = op, _infer(op, operands)
+        return found
 
     def leaf(self, value_type: TensorType, name: str | None) -> Node:
         """Append an input that has no value yet."""
@@ -294,6 +311,9 @@ class ExprGraph(GraphView):
         except BaseException:
             del self._nodes[before:]
             self._scalar_constants = {key: node for key, node in self._scalar_constants.items() if node.id < before}
+            self.numbers = {
+                key: known for key, known in self.numbers.items() if known.node is not None and known.node.id < before
+            }
             self.stable_forms = {
                 number: form
                 for number, form in self.stable_forms.items()
@@ -379,8 +399,12 @@ def apply(op: Op, *operands: object, name: str | None = None, partner: Node | No
         GraphError: no operand is a node.
         ShapeError, DTypeError: the op refuses the operands.
     """
-    if partner is None:
-        partner = next((operand for operand in operands if isinstance(operand, Node)), None)
+    are_nodes = True
+    for operand in operands:
+        if not isinstance(operand, Node):
+            are_nodes = False
+        elif partner is None:
+            partner = operand
     if partner is None:
         raise GraphError(
             f"{op.name}: no operand is a node",
@@ -388,19 +412,29 @@ def apply(op: Op, *operands: object, name: str | None = None, partner: Node | No
             needs="at least one node",
             hint="gf.constant(g, value)",
         )
-    if any(not isinstance(operand, Node) for operand in operands):
+    if not are_nodes:
         # Whatever the op refuses must leave no constants behind.
         literals = [operand if isinstance(operand, Node) else literal(operand, partner) for operand in operands]
-        _infer(op, literals)
+        partner.graph.inferred(op, literals)
         operands = tuple(item if isinstance(item, Node) else constant_like(item, partner) for item in literals)
     return partner.graph.apply(op, cast("tuple[Node, ...]", operands), name)
 
 
+NumberKey = tuple[type, float, DType]
+
+
 class Literal(NamedTuple):
-    """A plain number or array beside a node, with the type that it will have as a constant."""
+    """A plain number or array beside a node, with the type that it will have as a constant.
+
+    Attributes:
+        key: what a number is known again by.
+        node: the constant, where there is one.
+    """
 
     array: Array
     type: TensorType
+    key: NumberKey | None = None
+    node: Node | None = None
 
 
 def literal(value: object, partner: Node) -> Literal:
@@ -409,18 +443,28 @@ def literal(value: object, partner: Node) -> Literal:
     Raises:
         BindingError: it is not an array of numbers.
     """
+    # Not 0, which has two signs.
+    key = (type(value), value, partner.dtype) if isinstance(value, (int, float)) and value else None
+    known = partner.graph.numbers.get(key) if key is not None else None
+    if known is not None:
+        return known
     array = as_array(value, f"the operand beside {partner}")
     dtype = natural_dtype(array)
     if is_float(partner.dtype) and dtype.kind in "fi":
         dtype = partner.dtype
     elif dtype.kind == "f" and not is_float(partner.dtype):
         dtype = float32
-    return Literal(array, TensorType(dtype, array.shape))
+    return Literal(array, TensorType(dtype, array.shape), key)
 
 
 def constant_like(value: Literal, partner: Node) -> Node:
     """The constant that a literal stands for."""
-    return partner.graph.constant(value.array, dtype=value.type.dtype)
+    if value.node is not None:
+        return value.node
+    node = partner.graph.constant(value.array, dtype=value.type.dtype)
+    if value.key is not None:
+        partner.graph.numbers[value.key] = value._replace(node=node)
+    return node
 
 
 def _described(operand: Node | Literal) -> tuple[str, str]:

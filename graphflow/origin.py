@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from pathlib import Path
 from types import CodeType, FrameType
@@ -42,9 +43,14 @@ class Origin(NamedTuple):
         return f"{Path(self.file).name}:{self.line}"
 
 
+@functools.cache
+def _is_the_users(file: str) -> bool:
+    return not file.startswith(NOT_THE_USER)
+
+
 def user_origin() -> Origin:
     """The innermost place on the call stack that is not inside graphflow itself."""
     frame: FrameType = sys._getframe(1)  # noqa: SLF001 - the one way to see the caller cheaply
-    while frame.f_code.co_filename.startswith(NOT_THE_USER) and frame.f_back is not None:
+    while not _is_the_users(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
     return Origin(frame.f_code, frame.f_lasti)

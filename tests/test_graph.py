@@ -165,6 +165,57 @@ def test_equal_scalar_constants_are_one_node(g):
     assert g.constant(float("nan")) is g.constant(float("nan"))
 
 
+def test_numbers_beside_nodes_are_told_apart_by_kind_sign_and_the_nodes_dtype(g):
+    x, y = vector(g, 3), vector(g, 3, dtype=float64)
+    used = [(x * number).inputs[1] for number in (2.0, 2, 0.0, -0.0, float("nan"))]
+    assert [node.id for node in used] == [(x * number).inputs[1].id for number in (2.0, 2, 0.0, -0.0, float("nan"))]
+    assert used[0] is used[1] is not (y * 2.0).inputs[1]
+    assert [np.signbit(node.value).item() for node in used[2:4]] == [False, True]
+
+
+def test_numbers_of_a_definition_that_fails_are_forgotten(g):
+    x = vector(g, 3)
+
+    def failing():
+        with g.all_or_nothing():
+            assert (x * 7.0).inputs[1].id == 1
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        failing()
+    assert len(g) == 1
+    y = vector(g, 3)
+    assert (x * 7.0).inputs[1] is not y
+    assert (y * 7.0).inputs[1].value == 7
+
+
+def test_ops_without_attributes_are_shared_and_others_are_not(g):
+    """Wherever attributes are kept: whatever differs in one is another op."""
+
+    @dataclass(frozen=True, slots=True)
+    class Widened(Op):
+        to: int
+        symbol = "widened"
+
+        def infer(self, x):
+            return TensorType(x.dtype, (self.to, *x.shape))
+
+        def evaluate(self, x):
+            return np.broadcast_to(x, (self.to, *x.shape))
+
+        def gradient(self, dy, y, x):
+            return (None,)
+
+    class Undeclared(Widened):
+        def __init__(self, to):
+            object.__setattr__(self, "to", to)
+
+    x = vector(g, 3)
+    assert (x + x).op is (x + x).op
+    for kind in (Widened, Undeclared):
+        assert [apply(kind(to), x).shape for to in (2, 5)] == [(2, 3), (5, 3)]
+
+
 def test_named_and_larger_constants_are_not_merged(g):
     assert g.constant(2.0, "two") is not g.constant(2.0)
     assert g.constant(2.0, "two") is not g.constant(2.0, "two")
