@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
 
-import numpy as np
-
 from graphflow.dtypes import DType
 from graphflow.errors import BindingError
 from graphflow.graph import ExprGraph
 from graphflow.node import Node
-from graphflow.values import Array
+from graphflow.values import Array, aligned_zeros
 
 
 @final
@@ -73,7 +71,7 @@ def _zeros(dtype: DType, members: Sequence[Node]) -> tuple[Array, Array]:
     """Room for the values and the gradients of some parameters."""
     size = sum(node.size for node in members)
     try:
-        return np.zeros(size, dtype), np.zeros(size, dtype)
+        return aligned_zeros(size, dtype), aligned_zeros(size, dtype)
     except (MemoryError, ValueError):
         raise BindingError(
             f"there is no memory for {members[0]} and its gradient",

@@ -12,6 +12,19 @@ from graphflow.errors import BindingError, DTypeError, ShapeError
 from graphflow.tensortype import TensorType
 
 Array = npt.NDArray[Any]
+# Bytes: a cache line, and the widest vector register.
+ALIGNMENT = 64
+
+
+def aligned_zeros(size: int, dtype: DType) -> Array:
+    """A flat array of zeros that begins with a cache line: no vector that is read from it lies in two of them.
+
+    Raises:
+        MemoryError, ValueError: there is no memory for it.
+    """
+    raw = np.zeros(size * dtype.itemsize + ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % ALIGNMENT
+    return raw[start : start + size * dtype.itemsize].view(dtype)
 
 
 def as_array(value: object, what: str = "the value") -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from graphflow.backends import Storage
 from graphflow.errors import MachineError
 from graphflow.tape.program import Operand, Program
-from graphflow.values import Array
+from graphflow.values import Array, aligned_zeros
 
 
 @final
@@ -21,7 +21,7 @@ class Arrays:
     """
 
     def __init__(self, program: Program, storage: Storage) -> None:
-        self.arena = _aligned_bytes(program.arena_bytes)
+        self.arena = _arena(program.arena_bytes)
         self._constants = program.constants
         self._storage = storage
         self._known: dict[int, Array] = {}
@@ -49,13 +49,10 @@ class Arrays:
         return np.ndarray(operand.type.shape, dtype, base, offset, strides)
 
 
-def _aligned_bytes(size: int) -> Array:
-    """Memory that begins at a multiple of 64 bytes, filled with zeros."""
+def _arena(size: int) -> Array:
     try:
-        raw = np.zeros(size + 64, np.uint8)
+        return aligned_zeros(size, np.dtype(np.uint8))
     except (MemoryError, ValueError):
         raise MachineError(
             "there is no memory for the machine", got=f"{size} bytes for computed values", needs="smaller shapes"
         ) from None
-    start = -raw.ctypes.data % 64
-    return raw[start : start + size]

@@ -14,7 +14,7 @@ from graphflow.dtypes import DType
 from graphflow.errors import CheckpointError
 from graphflow.node import Node
 from graphflow.solvers.saved_state import SavedParameter
-from graphflow.values import Array
+from graphflow.values import Array, aligned_zeros
 
 # Elements that are updated together: what one update touches then stays in the cache of a core, however large the
 # block is. `python -m tests.solvers.measure_steps 5600000`, float32 on an EPYC with 1 MiB of level 2 cache for each
@@ -105,7 +105,7 @@ class Memory:
             block = block_of(node)
             assert block is not None  # noqa: S101 - for the type checker: all of them have just been adopted
             if block not in self.arrays:
-                self.arrays[block] = {name: np.zeros_like(block.values) for name in self.moments}
+                self.arrays[block] = {name: aligned_zeros(block.values.size, node.dtype) for name in self.moments}
             member, arrays = Member(node, block, *block.spans[node.id]), self.arrays[block]
             saved = self.waiting.pop(node.label, None)
             if saved is not None:

@@ -119,3 +119,13 @@ def test_a_maximum_that_is_read_again_stays():
         return smaller, larger * b
 
     assert_replaced(function)
+
+
+@pytest.mark.parametrize("dtype", [float32, float64])
+def test_a_clip_lets_nan_through_and_holds_infinities(dtype):
+    update = trace_update(lambda a, low, high: {0: a.maximum(low).minimum(high)}, [dtype] * 3)
+    start = np.array([np.nan, np.inf, -np.inf, 0.5, -7.0, 7.0, 2.0, -2.0] * 5, dtype)
+    for run in (by_numpy, by_machine_code):
+        arrays = [start.copy()]
+        run(update, arrays, [-2.0, 2.0])
+        np.testing.assert_array_equal(arrays[0], np.clip(start, -2.0, 2.0))
