@@ -185,6 +185,22 @@ def test_stepping_and_watching_with_helpers(many_cores, options):
     assert found == found[:1] * 4
 
 
+def test_rows_run_with_helpers_have_the_same_bits(many_cores):
+    """One call of machine code for many rows; a solver's steps in between."""
+    found = []
+    for threads in (1, 2, 3):
+        g = gf.ExprGraph(seed=1)
+        data = gf.tensor(g, (5, 160, 160), name="data", init=gf.glorot_n())
+        w = gf.matrix(g, (160, 160), name="w", init=gf.glorot_n())
+        x = data[0]
+        hidden = gf.tanh(x @ w) @ w
+        gf.grad(gf.sum(hidden * hidden), w)
+        with gf.TapeMachine(g, backend="native", threads=threads) as machine:
+            costs = machine.run_over((x,), np.arange(40)[:, None] % 5, gf.VanillaSolver(learn_rate=0.01))
+        found.append((costs.tobytes(), w.value.tobytes()))
+    assert found == found[:1] * 3
+
+
 def test_how_many_threads(many_cores):
     def threads(graph, **options):
         with gf.TapeMachine(graph, backend="native", **options) as machine:
