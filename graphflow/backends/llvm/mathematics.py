@@ -2,7 +2,9 @@
 
 LLVM's own intrinsics for exp and its kin become one library call per element, so the functions are written here with
 vector arithmetic. They are exact at the edges (NaN, infinities, signed zeros, overflow) and within 2 units in the last
-place elsewhere (sigmoid 2.5), with fused multiply-add and without, subnormal operands and results included.
+place elsewhere (sigmoid and tanh 2.5), with fused multiply-add and without, subnormal operands and results included.
+Small kernels wait for one result after the other, so each function is written for a short chain of dependent steps
+rather than for few steps: polynomials are evaluated by pairs.
 
 Two reductions carry everything:
 
@@ -17,7 +19,7 @@ The coefficients are minimax fits of this project (Remez exchange with 50 digits
 error:
 
 * `expm1`: P in expm1(r) = r + r^2 P(r), -0.3468 <= r <= 0.4057, with the first coefficient held at 1/2.
-* `tanh`: T in tanh(h) = h + h z T(z), z = h^2, |h| <= 0.2774.
+* `tanh`: T in tanh(h) = h + h z T(z), z = h^2, |h| <= 0.1733.
 * `atanh`: Q in 2 atanh(s) = 2 s + s z Q(z), z = s^2 <= 0.02947, so R(z) = z Q(z).
 
 Source: the reduction by a split ln2 is in W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980;
@@ -42,6 +44,8 @@ class _Format:
         fraction: bits of the fraction.
         bias: of the exponent.
         head, tail: of ln2.
+        half: ln2 / 2 for tanh, as one number or two. The float32 next to it is 2^-28.6 off, and n is small where tanh is
+            not 1 yet.
         largest: its exp overflows, with n = bias + 1 and not more.
         smallest: its exp rounds to zero.
         minus_one: its expm1 rounds to -1.
@@ -54,6 +58,7 @@ class _Format:
     bias: int
     head: float
     tail: float
+    half: tuple[float, ...]
     largest: float
     smallest: float
     minus_one: float
@@ -79,14 +84,15 @@ _FORMATS = {
         bias=127,
         head=0.693359375,
         tail=-2.1219444005469057e-4,
+        half=(0.34657359,),
         largest=89.0,
         smallest=-104.0,
         minus_one=-20.0,
         one=10.0,
         # 2^-29.8
         expm1=(0.5, 0.16666669, 0.04166643, 0.008332683, 0.001393874, 0.00020338166),
-        # 2^-33.9
-        tanh=(-0.3333333, 0.13333079, -0.053867586, 0.020287074),
+        # 2^-32.0
+        tanh=(-0.33333322, 0.13331184, -0.05272703),
         # 2^-30.0
         atanh=(0.66666776, 0.39977497, 0.29873076),
     ),
@@ -96,6 +102,7 @@ _FORMATS = {
         bias=1023,
         head=0.6931471803691238,
         tail=1.9082149292705877e-10,
+        half=(0.6931471803691238 / 2, 1.9082149292705877e-10 / 2),
         largest=710.0,
         smallest=-746.0,
         minus_one=-40.0,
@@ -114,15 +121,14 @@ _FORMATS = {
             2.5110768888623702e-08,
             2.1429552047438584e-09,
         ),
-        # 2^-55.3
+        # 2^-57.6
         tanh=(
-            -0.33333333333331105,
-            0.13333333332592576,
-            -0.053968253134992275,
-            0.021869444029683292,
-            -0.008861960926513621,
-            0.0035719669483813645,
-            -0.0012885102150941123,
+            -0.3333333333333249,
+            0.13333333332783967,
+            -0.05396825278212641,
+            0.02186937071415087,
+            -0.008857308596405392,
+            0.003444834480084104,
         ),
         # 2^-59.1
         atanh=(
@@ -143,10 +149,16 @@ def _format(x: Value) -> _Format:
 
 
 def _polynomial(w: Writer, x: Value, coefficients: tuple[float, ...]) -> Value:
-    result = w.constant(coefficients[-1], x)
-    for coefficient in reversed(coefficients[:-1]):
-        result = w.fma(result, x, w.constant(coefficient, x))
-    return result
+    """c0 + c1 x + c2 x^2 + ... by pairs: c0 + c1 x and c2 + c3 x wait for nothing but x, then for x^2, and so on.
+
+    Source: G. Estrin, "Organization of computer systems", 1960.
+    """
+    terms = [w.constant(coefficient, x) for coefficient in coefficients]
+    while len(terms) > 1:
+        pairs = [w.fma(second, x, first) for first, second in zip(terms[::2], terms[1::2], strict=False)]
+        terms = pairs + terms[2 * len(pairs) :]
+        x = w.mul(x, x) if len(terms) > 1 else x
+    return terms[0]
 
 
 def _at_most(w: Writer, x: Value, limit: float) -> Value:
@@ -160,34 +172,47 @@ def _at_least(w: Writer, x: Value, limit: float) -> Value:
     return w.select(w.compare("olt", x, bound), bound, x)
 
 
+def _rounded(w: Writer, x: Value, scale: float, offset: int, shift: float = 0.0) -> tuple[Value, Value]:
+    """n, the whole number next to x * scale + shift.
+
+    Adding a number so large that its last bit counts ones rounds, and leaves n in the lowest bits. There is no
+    instruction for this before SSE4.1, and none for int64 before AVX-512.
+
+    Returns:
+        The integer whose lowest bits are n + offset, and n.
+    """
+    form = _format(x)
+    magic = w.constant(1.5 * 2.0**form.fraction + offset, x)
+    factor = w.constant(scale, x)
+    rounded = w.add(w.fma(x, factor, w.constant(shift, x)), magic) if shift else w.fma(x, factor, magic)
+    return w.convert("bitcast", rounded, form.integer), w.sub(rounded, magic)
+
+
+def _less(w: Writer, x: Value, n: Value, parts: tuple[float, ...]) -> Value:
+    """x - n times the sum of the parts, the largest first."""
+    for part in parts:
+        x = w.fma(n, w.constant(-part, x), x)
+    return x
+
+
 def _reduce(w: Writer, x: Value, offset: int, shift: float = 0.0) -> tuple[Value, Value]:
     """x = n ln2 + r, for x within the range of exp.
-
-    Adding a number so large that its last bit counts ones rounds x / ln2 + shift to n, and leaves n in the lowest
-    bits. There is no instruction for this before SSE4.1, and none for int64 before AVX-512.
 
     Returns:
         The integer whose lowest bits are n + offset, and r.
     """
     form = _format(x)
-    magic = w.constant(1.5 * 2.0**form.fraction + offset, x)
-    scale = w.constant(1 / math.log(2), x)
-    rounded = w.add(w.fma(x, scale, w.constant(shift, x)), magic) if shift else w.fma(x, scale, magic)
-    n = w.sub(rounded, magic)
-    r = w.fma(n, w.constant(-form.head, x), x)
-    r = w.fma(n, w.constant(-form.tail, x), r)
-    return w.convert("bitcast", rounded, form.integer), r
+    integer, n = _rounded(w, x, 1 / math.log(2), offset, shift)
+    return integer, _less(w, x, n, (form.head, form.tail))
 
 
 def _expm1_of_rest(w: Writer, r: Value) -> Value:
     return w.fma(w.mul(r, r), _polynomial(w, r, _format(r).expm1), r)
 
 
-def _tanh_of_half(w: Writer, r: Value) -> Value:
-    """tanh(r / 2)."""
-    h = w.mul(r, w.constant(0.5, r))
+def _tanh_of_rest(w: Writer, h: Value) -> Value:
     z = w.mul(h, h)
-    return w.fma(w.mul(h, z), _polynomial(w, z, _format(r).tanh), h)
+    return w.fma(w.mul(h, z), _polynomial(w, z, _format(h).tanh), h)
 
 
 def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
@@ -211,7 +236,7 @@ def exp(w: Writer, x: Value) -> Value:
     x = _at_least(w, _at_most(w, x, form.largest), form.smallest)
     exponent, r = _reduce(w, x, 2 * form.bias)
     first, second = _two_factors(w, exponent, x)
-    return w.mul(w.mul(w.add(_expm1_of_rest(w, r), w.constant(1.0, x)), first), second)
+    return w.mul(w.fma(_expm1_of_rest(w, r), first, first), second)
 
 
 def expm1(w: Writer, x: Value) -> Value:
@@ -230,33 +255,31 @@ def expm1(w: Writer, x: Value) -> Value:
 
 
 def tanh(w: Writer, x: Value) -> Value:
-    """t / (t + 2 - 2 v) with t = 2^n - 1 + (2^n + 1) v, 2 |x| = n ln2 + r, v the tanh of r / 2; with the sign of x.
+    """((2^n + 1) v + 2^n - 1) / ((2^n - 1) v + 2^n + 1) with |x| = n ln2 / 2 + h, v the tanh of h; with the sign of x.
 
-    For n = 0 that is 2 v / 2. The shift lets n = 1 begin at |x| = 0.277, where the terms of t cancel less. The rounding
-    of t is in the denominator as well, so that it matters little where tanh is near 1.
+    For n = 0 that is 2 v / 2.
     """
     form = _format(x)
-    one, two = w.constant(1.0, x), w.constant(2.0, x)
+    one = w.constant(1.0, x)
     size = _at_most(w, absolute(w, x), form.one)
-    exponent, r = _reduce(w, w.add(size, size), form.bias, shift=-0.3)
-    v = _tanh_of_half(w, r)
+    exponent, n = _rounded(w, size, 2 / math.log(2), form.bias)
+    v = _tanh_of_rest(w, _less(w, size, n, form.half))
     scale = _power_of_two(w, exponent, x)
-    t = w.fma(w.add(scale, one), v, w.sub(scale, one))
-    rest = w.fma(v, w.constant(-2.0, x), two)
-    return w.intrinsic("copysign", w.div(t, w.add(t, rest)), x)
+    above, below = w.add(scale, one), w.sub(scale, one)
+    return w.intrinsic("copysign", w.div(w.fma(above, v, below), w.fma(below, v, above)), x)
 
 
 def sigmoid(w: Writer, x: Value) -> Value:
-    """2^n (1 + v) / (1 - v + 2^n (1 + v)) with x = n ln2 + r and v the tanh of r / 2.
+    """2^n (1 + v) / (1 - v + 2^n (1 + v)) with x / 2 = n ln2 / 2 + h and v the tanh of h.
 
     The division comes before the scaling, so that a subnormal result is rounded only once.
     """
     form = _format(x)
     one = w.constant(1.0, x)
     x = _at_least(w, _at_most(w, x, 2 * form.one), form.smallest)
-    exponent, r = _reduce(w, x, 2 * form.bias)
+    exponent, n = _rounded(w, x, 1 / math.log(2), 2 * form.bias)
     first, second = _two_factors(w, exponent, x)
-    v = _tanh_of_half(w, r)
+    v = _tanh_of_rest(w, _less(w, w.mul(x, w.constant(0.5, x)), n, (form.head / 2, form.tail / 2)))
     above = w.add(one, v)
     below = w.fma(above, w.mul(first, second), w.sub(one, v))
     return w.mul(w.mul(w.div(above, below), first), second)

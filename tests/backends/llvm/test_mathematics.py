@@ -39,7 +39,7 @@ REFERENCES: dict[str, tuple[Callable[[Any], Any], float]] = {
     "sigmoid": (sigmoid, 2.5),
     "sign": (np.sign, 0.0),
     "sqrt": (np.sqrt, 0.51),
-    "tanh": (np.tanh, 2.0),
+    "tanh": (np.tanh, 2.5),
 }
 EDGES: dict[str, list[tuple[float, float]]] = {
     "abs": [(-0.0, 0.0), (0.0, 0.0), (-INF, INF), (INF, INF), (-1.5, 1.5)],
