@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from graphflow.backends.llvm.nest import Body, Nest, Strided, broadcast_strides
-from graphflow.backends.llvm.primitives import ARITHMETIC, can_write, widest_of, write_program
+from graphflow.backends.llvm.primitives import ARITHMETIC, can_write, is_costly, widest_of, write_program
 from graphflow.backends.llvm.writer import Value, Writer
 from graphflow.loops import Concat, Map, Place, Reshape, View
 from graphflow.tape.program import Operand
 from graphflow.tensortype import Shape
+
+# Vectors of a short map that are written one after the other, and what counts as short.
+STRIP, FEW_STEPS = 2, 4
 
 
 def write_map(writer: Writer, loop: Map, inputs: Sequence[Operand], output: Operand) -> bool:
@@ -22,11 +25,15 @@ def write_map(writer: Writer, loop: Map, inputs: Sequence[Operand], output: Oper
     ]
     target = Strided(len(inputs), output.type.dtype, output.place.strides)
 
-    def body(round_: Body) -> None:
-        values = [round_.load(number) for number in range(len(inputs))]
-        round_.store(len(inputs), write_program(writer, loop.program, values))
+    def body(rounds: Sequence[Body]) -> None:
+        for round_ in rounds:
+            values = [round_.load(number) for number in range(len(inputs))]
+            round_.store(len(inputs), write_program(writer, loop.program, values))
 
-    Nest(writer, shape, [*operands, target], widest=widest_of(loop.program)).walk(body)
+    # A few instructions are written several times, so that counting the rounds does not take as long as they do.
+    is_short = len(loop.program.steps) <= FEW_STEPS and not is_costly(loop.program)
+    nest = Nest(writer, shape, [*operands, target], widest=widest_of(loop.program))
+    nest.walk_strips(STRIP if is_short else 1, body)
     return True
 
 

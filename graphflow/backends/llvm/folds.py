@@ -62,15 +62,7 @@ class Fold(NamedTuple):
         lanes = x.lanes
         while lanes > 1:
             lanes //= 2
-            halves = [
-                self.writer.value(
-                    f"shufflevector {x}, {x.type} poison, "
-                    f"<{lanes} x i32> <{', '.join(f'i32 {first + lane}' for lane in range(lanes))}>",
-                    x.element,
-                    lanes,
-                )
-                for first in (0, lanes)
-            ]
+            halves = [self.writer.shuffle(x, x, range(first, first + lanes)) for first in (0, lanes)]
             x = self.combine(halves[0], halves[1])
         return self.writer.value(f"extractelement {x}, i64 0", x.element) if x.lanes else x
 

@@ -44,8 +44,8 @@ class _Format:
         fraction: bits of the fraction.
         bias: of the exponent.
         head, tail: of ln2.
-        half: ln2 / 2 for tanh, as one number or two. The float32 next to it is 2^-28.6 off, and n is small where tanh is
-            not 1 yet.
+        half: ln2 / 2 for tanh, as one number or two: the float32 next to it is 2^-28.6 off, and n is small where tanh
+            is not 1 yet.
         largest: its exp overflows, with n = bias + 1 and not more.
         smallest: its exp rounds to zero.
         minus_one: its expm1 rounds to -1.

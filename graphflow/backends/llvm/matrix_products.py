@@ -20,7 +20,6 @@ from graphflow.backends.llvm.product_form import (
     store_lanes,
     strips,
 )
-from graphflow.backends.llvm.shuffles import shuffled
 from graphflow.backends.llvm.writer import BITS, Value, Writer
 
 # Rows of a packed panel at most, for its room on the stack is bounded. Each further block takes up all results again.
@@ -262,7 +261,7 @@ def _tile(
 def _splats(writer: Writer, scalar: Value, parts: Sequence[Segment]) -> list[Value]:
     """The scalar in every lane, as wide as each segment; a narrow one is a part of the wide one and costs nothing."""
     wide = writer.splat(scalar, parts[0].lanes)
-    return [wide if part.lanes == wide.lanes else shuffled(writer, wide, wide, range(part.lanes)) for part in parts]
+    return [wide if part.lanes == wide.lanes else writer.shuffle(wide, wide, range(part.lanes)) for part in parts]
 
 
 # --- dots -------------------------------------------------------------------------------------------------------------

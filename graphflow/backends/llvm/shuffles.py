@@ -7,12 +7,6 @@ from collections.abc import Sequence
 from graphflow.backends.llvm.writer import BITS, Value, Writer
 
 
-def shuffled(writer: Writer, x: Value, y: Value, lanes: Sequence[int]) -> Value:
-    """The chosen lanes of x, and of y counted behind them."""
-    chosen = ", ".join(f"i32 {lane}" for lane in lanes)
-    return writer.value(f"shufflevector {x}, {y}, <{len(lanes)} x i32> <{chosen}>", x.element, len(lanes))
-
-
 def lane_sums(writer: Writer, vectors: Sequence[Value]) -> Value:
     """One vector whose lane i is the sum of the lanes of vector i.
 
@@ -43,7 +37,7 @@ def lane_sums(writer: Writer, vectors: Sequence[Value]) -> Value:
     ordered = [vectors[owners[0].index(number)] for number in range(len(vectors))]
     for low, high, is_pair in steps:
         pairs = list(zip(ordered[::2], ordered[1::2], strict=True)) if is_pair else [(ordered[0], ordered[0])]
-        ordered = [writer.add(shuffled(writer, *pair, low), shuffled(writer, *pair, high)) for pair in pairs]
+        ordered = [writer.add(writer.shuffle(*pair, low), writer.shuffle(*pair, high)) for pair in pairs]
     return ordered[0]
 
 
@@ -80,7 +74,7 @@ def transposed(writer: Writer, rows: Sequence[Value]) -> list[Value]:
                 continue
             second = first + distance
             pair, owned = (vectors[first], vectors[second]), held[first] + held[second]
-            vectors[first], vectors[second] = (shuffled(writer, *pair, chosen) for chosen in (low, high))
+            vectors[first], vectors[second] = (writer.shuffle(*pair, chosen) for chosen in (low, high))
             held[first], held[second] = ([owned[lane] for lane in chosen] for chosen in (low, high))
         distance *= 2
     return [vectors[[each[0][1] for each in held].index(column)] for column in range(lanes)]

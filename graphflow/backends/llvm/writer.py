@@ -24,6 +24,8 @@ POSITIONS, TEAM, ALARM, RUN, SEED = range(5)
 CONTEXT_WORDS = 5
 # The word of a team that points to its `share`.
 SHARE = 0
+# Narrow vectors that stand for one with a mask.
+MOST_PIECES = 3
 BITS = {"float": 32, "double": 64, "i64": 64, "i32": 32, "i8": 8, "i1": 1}
 
 
@@ -287,18 +289,39 @@ class Writer:
         loaded = Value("", stored, lanes)
         if count is None or not lanes:
             found = self.value(f"load {loaded.type}, ptr {pointer.name}, align {_bytes(stored)}", stored, lanes)
+        elif _pieces(count):
+            found = Value("zeroinitializer", stored, lanes)
+            for start, width in _pieces(count):
+                found = self._with_piece(found, pointer, start, width)
         else:
-            suffix = f"v{lanes}{_letter(stored)}"
-            name = f"llvm.masked.load.{suffix}.p0"
+            name = f"llvm.masked.load.v{lanes}{_letter(stored)}.p0"
             self.declarations.add(f"declare {loaded.type} @{name}(ptr, i32, <{lanes} x i1>, {loaded.type})")
-            mask = _mask(lanes, count)
             found = self.value(
-                f"call {loaded.type} @{name}(ptr {pointer.name}, i32 {_bytes(stored)}, {mask}, "
+                f"call {loaded.type} @{name}(ptr {pointer.name}, i32 {_bytes(stored)}, {_mask(lanes, count)}, "
                 f"{loaded.type} zeroinitializer)",
                 stored,
                 lanes,
             )
         return found if element != "i1" else self.compare("ne", found, self.constant(0, found))
+
+    def _with_piece(self, whole: Value, pointer: Value, start: int, width: int) -> Value:
+        """The vector with some consecutive elements of memory in the lanes with the same numbers."""
+        piece = self.load(self.offset(pointer, Value(str(start), "i64"), whole.element), whole.element, width)
+        # As long as the vector, with zeros behind it, then the two side by side.
+        filled = [min(lane, width) for lane in range(whole.lanes)]
+        zeros = Value("zeroinitializer", piece.element, width)
+        long = self.shuffle(piece, zeros, filled)
+        if start == 0:
+            return long
+        inside = range(start, start + width)
+        chosen = [whole.lanes + lane - start if lane in inside else lane for lane in range(whole.lanes)]
+        return self.shuffle(whole, long, chosen)
+
+    def shuffle(self, x: Value, y: Value, chosen: Sequence[int]) -> Value:
+        """A vector of lanes of x and y, which are counted through."""
+        places = ", ".join(f"i32 {lane}" for lane in chosen)
+        text = f"shufflevector {x}, {y}, <{len(chosen)} x i32> <{places}>"
+        return self.value(text, x.element, len(chosen))
 
     def store(self, x: Value, pointer: Value, count: int | None = None) -> None:
         """Store consecutive elements; with `count` only the first ones."""
@@ -307,11 +330,14 @@ class Writer:
         if count is None or not x.lanes:
             self.effect(f"store {x}, ptr {pointer.name}, align {_bytes(x.element)}")
             return
-        suffix = f"v{x.lanes}{_letter(x.element)}"
-        name = f"llvm.masked.store.{suffix}.p0"
+        for start, width in _pieces(count):
+            piece = self.shuffle(x, x, range(start, start + width))
+            self.store(piece, self.offset(pointer, Value(str(start), "i64"), x.element))
+        if _pieces(count):
+            return
+        name = f"llvm.masked.store.v{x.lanes}{_letter(x.element)}.p0"
         self.declarations.add(f"declare void @{name}({x.type}, ptr, i32, <{x.lanes} x i1>)")
-        mask = _mask(x.lanes, count)
-        self.effect(f"call void @{name}({x}, ptr {pointer.name}, i32 {_bytes(x.element)}, {mask})")
+        self.effect(f"call void @{name}({x}, ptr {pointer.name}, i32 {_bytes(x.element)}, {_mask(x.lanes, count)})")
 
     def prefetch(self, pointer: Value) -> None:
         """Bid the processor to have this memory near soon; any address will do."""
@@ -367,6 +393,18 @@ class Writer:
     def _label(self, name: str) -> None:
         self._lines.append(f"{name}:")
         self._block = name
+
+
+@lru_cache(maxsize=256)
+def _pieces(count: int) -> tuple[tuple[int, int], ...]:
+    """First element and length of the few vectors that hold some elements; none where it takes more.
+
+    What a masked store writes reaches the next load only by way of the cache, which costs as much as a small kernel.
+    """
+    widths = [1 << bit for bit in reversed(range(count.bit_length())) if count >> bit & 1]
+    return (
+        tuple((sum(widths[:place]), width) for place, width in enumerate(widths)) if len(widths) <= MOST_PIECES else ()
+    )
 
 
 @lru_cache(maxsize=256)
