@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from graphflow.backends.llvm.nest import collapse
-from graphflow.backends.llvm.shuffles import lane_sums, shuffled
+from graphflow.backends.llvm.shuffles import lane_sums
 from graphflow.backends.llvm.writer import BITS, ELEMENTS, Value, Writer
 from graphflow.loops import Contract
 from graphflow.tape.program import Operand
@@ -260,7 +260,7 @@ def store_lanes(
         width = 1 << (count - 1).bit_length()
         is_whole = (first, width) == (0, totals.lanes)
         lanes = [min(first + lane, totals.lanes - 1) for lane in range(width)]
-        chosen = totals if is_whole else shuffled(writer, totals, totals, lanes)
+        chosen = totals if is_whole else writer.shuffle(totals, totals, lanes)
         used = None if count == width else count
     if is_added:
         chosen = writer.add(writer.load(pointer, chosen.element, chosen.lanes, used), chosen)
