@@ -110,11 +110,16 @@ class Watcher:
 
 
 def _ranges(inputs: Sequence[Array]) -> str:
+    """What an instruction has read: the span of its finite numbers, and how many others there are."""
     texts = []
     for array in inputs:
-        finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+        is_finite = np.isfinite(array)
+        finite = array[is_finite]
         span = f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nothing finite"
-        texts.append(f"{list(array.shape)} {span}")
+        nans = int(np.isnan(array).sum())
+        counts = ((nans, "NaN"), (array.size - finite.size - nans, "infinite"))
+        others = "".join(f" and {count} {name}" for count, name in counts if count)
+        texts.append(f"{list(array.shape)} {span}{others}")
     return "; ".join(texts) or "none"
 
 

@@ -187,6 +187,15 @@ def test_what_a_loop_has_read_is_told_though_its_result_took_the_place(backend):
         machine.run_all()
 
 
+def test_bad_numbers_among_what_was_read_are_counted(backend):
+    """A constant is looked at by nobody before it is used."""
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3, name="x", value=[1.0, 2.0, 3.0])
+    gf.tanh(x + np.array([1.0, np.nan, np.inf], np.float32))
+    with pytest.raises(gf.NumericalError, match=r"inputs \[3\] 1 to 3; \[3\] 1 to 1 and 1 NaN and 1 infinite"):
+        gf.TapeMachine(g, backend=backend, watch_nan=True).run_all()
+
+
 def test_in_a_gradient_of_an_unrolled_network_the_step_is_named(backend):
     """sqrt has an infinite slope at 0; of five steps one is there, and gradients are added up into one weight."""
     g = gf.ExprGraph()
