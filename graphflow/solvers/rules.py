@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Never
 
@@ -11,7 +12,7 @@ import numpy as np
 from graphflow.backends import Call
 from graphflow.backends.choice import choose_backend
 from graphflow.backends.updates import NumpyUpdate
-from graphflow.dtypes import DType
+from graphflow.dtypes import DType, float32
 from graphflow.node import Node
 from graphflow.scalars import Scalar, ScalarUpdate, trace_update
 from graphflow.solvers.memory import Piece
@@ -19,6 +20,7 @@ from graphflow.solvers.solver import Solver
 from graphflow.values import Array
 
 if TYPE_CHECKING:
+    from graphflow.backends.llvm.lengths import NativeLength
     from graphflow.backends.llvm.updates import NativeUpdate
 
 Coefficients = Mapping[str, Scalar]
@@ -66,7 +68,7 @@ class RuleSolver(Solver):
     is_steady: ClassVar[bool] = False
     """Whether `coefficients` gives the same numbers in each step, as long as no option is set."""
 
-    __slots__ = ("_linked", "_linked_from", "_machine_code", "_numpy_updates")
+    __slots__ = ("_length", "_linked", "_linked_from", "_machine_code", "_numpy_updates")
     # As many as a rule with every option works in.
     scratch_arrays = 3
 
@@ -75,6 +77,7 @@ class RuleSolver(Solver):
         self._numpy_updates: dict[tuple[DType, tuple[str, ...]], NumpyUpdate] = {}
         self._machine_code: dict[tuple[DType, tuple[str, ...]], NativeUpdate | None] = {}
         self._linked: list[LinkedPiece] = []
+        self._length: NativeLength | None = None
         self._linked_from: Sequence[Piece] | None = None
 
     # --- what a subclass writes -------------------------------------------------------------------------------------
@@ -131,11 +134,23 @@ class RuleSolver(Solver):
         moments = [state[name] for name in self.moments]
         self._numpy_updates[key].run([weights, gradients, *moments, *coefficients.values()], scratch)
 
-    def _update_pieces(self, pieces: Sequence[Piece]) -> None:
-        if self._linked_from is not pieces:
+    def _link(self) -> None:
+        """Make the records of the pieces, where they have changed and machine code is to be had."""
+        if self._linked_from is not self._pieces:
             is_native = choose_backend("auto")[1] == "native"
-            self._linked = linked(pieces, self.moments) if is_native else []
-            self._linked_from = pieces
+            self._linked = linked(self._pieces, self.moments) if is_native else []
+            self._length = length_of(self._pieces) if is_native else None
+            self._linked_from = self._pieces
+
+    def _scale(self) -> float:
+        self._link()
+        if self.clip_norm is None or self._length is None:
+            return super()._scale()
+        found = math.sqrt(self._length.squares())
+        return self.clip_norm / found if found > self.clip_norm else 1.0
+
+    def _update_pieces(self, pieces: Sequence[Piece]) -> None:
+        self._link()
         if not self._linked:
             super()._update_pieces(pieces)
             return
@@ -153,18 +168,20 @@ class RuleSolver(Solver):
     def calls_ahead(self, nodes: Sequence[Node], steps: int) -> list[Call] | None:
         """The next steps as calls of machine code, for whoever makes them; None where only `step` can.
 
-        That is so before the first step of these parameters, on the numpy backend, where a step depends on all
-        gradients together (clip_norm), and where a subclass has a way of its own.
+        That is so before the first step of these parameters, on the numpy backend, where a subclass has a way of its
+        own, and where clip_norm is to hold for other gradients than float32, whose squares can be out of range.
 
         Args:
             nodes: parameters, as `step` takes them.
             steps: how many.
         """
-        if self.clip_norm is not None or not self._is_by_rule() or not self._is_as_before(nodes) or self._copied:
+        if not self._is_by_rule() or not self._is_as_before(nodes) or self._copied:
             return None
         if self._linked_from is not self._pieces or not self._linked:
             return None
-        found: list[Call] = []
+        if self.clip_norm is not None and self._length is None:
+            return None
+        updates: list[Call] = []
         tables: dict[tuple[DType, int], tuple[int, Array] | None] = {}
         for each in self._linked:
             key = (each.piece.weights.dtype, each.piece.step)
@@ -173,8 +190,19 @@ class RuleSolver(Solver):
             table = tables[key]
             if table is None:
                 return None
-            found.append(Call(table[0], each.record.copy(), table[1]))
-        return found
+            updates.append(Call(table[0], each.record.copy(), table[1]))
+        return [*self._scaling([each[1] for each in tables.values() if each]), *updates]
+
+    def _scaling(self, tables: Sequence[Array]) -> list[Call]:
+        """What clip_norm needs called before the updates: it writes the last of their numbers."""
+        if self.clip_norm is None or self._length is None:
+            return []
+        code, nothing = self._length.code, np.zeros((1, 1))
+        calls = [Call(code.squares, record.copy(), nothing) for record in self._length.records]
+        for numbers in tables:
+            record = self._length.scale_record(self.clip_norm, numbers.shape[1] - 1)
+            calls.append(Call(code.scale, record, numbers))
+        return calls
 
     def have_stepped(self, steps: int) -> None:
         """So many of the steps that `calls_ahead` told of have been made."""
@@ -187,7 +215,9 @@ class RuleSolver(Solver):
     def _table(self, dtype: DType, first: int, steps: int) -> tuple[int, Array] | None:
         """Where the code for some steps lies, and their numbers, [steps, numbers]; None where there is no one code."""
         wanted = range(first, first + 1 if self.is_steady else first + steps)
-        rows = [self.coefficients(step) for step in wanted]
+        # What clip_norm makes of the gradients is written here when they are known.
+        last = {} if self.clip_norm is None else {"clip_norm": 1.0}
+        rows = [self.coefficients(step) | last for step in wanted]
         names = tuple(rows[0])
         code = self._code(dtype, names)
         if code is None or any(tuple(row) != names for row in rows):
@@ -243,6 +273,16 @@ def linked(pieces: Sequence[Piece], moments: Sequence[str]) -> list[LinkedPiece]
         record = update_record([piece.weights, piece.gradients, *[piece.state[name] for name in moments]], own)
         found.append(LinkedPiece(piece, record, int(record.ctypes.data), own))
     return found
+
+
+def length_of(pieces: Sequence[Piece]) -> NativeLength | None:
+    """The length of the gradients by machine code; None where squares of them can be out of its range."""
+    from graphflow.backends.llvm.lengths import NativeLength
+    from graphflow.backends.llvm.native import NativeBackend
+
+    if any(piece.gradients.dtype != float32 for piece in pieces):
+        return None
+    return NativeLength([piece.gradients for piece in pieces], NativeBackend().host)
 
 
 # --- what several rules begin with ------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,9 @@ from hypothesis import strategies as st
 
 import graphflow as gf
 from graphflow.backends.llvm import native, updates
+from graphflow.backends.llvm.lengths import NativeLength
 from graphflow.solvers import rules
+from graphflow.solvers.gradients import length
 from tests.backends.llvm.test_kernels_by_width import host_of_width
 from tests.solvers.situations import (
     DRAWN,
@@ -192,6 +196,17 @@ def test_solvers_take_the_backend_that_machines_take():
         solver = gf.AdamSolver()
         solver.step(situation.nodes)
     assert (len(solver._machine_code), len(solver._numpy_updates)) == (0, 1)
+
+
+@pytest.mark.parametrize("width", [64, 32, 16])
+@pytest.mark.parametrize("sizes", [[0], [1], [31, 1], [32], [33], [8192, 7], [8193], [20_000, 3, 17]])
+def test_lengths_are_the_same_by_numpy_and_machine_code(sizes, width):
+    generator = np.random.default_rng(width)
+    scales = 10.0 ** generator.uniform(-20, 19, len(sizes))
+    arrays = [(generator.normal(size=size) * scale).astype("f4") for size, scale in zip(sizes, scales, strict=True)]
+    found = math.sqrt(NativeLength(arrays, host_of_width(width)).squares())
+    assert found == length([(each, each.copy()) for each in arrays])
+    assert found == pytest.approx(np.linalg.norm(np.concatenate(arrays).astype("f8")), rel=1e-12)
 
 
 @pytest.mark.parametrize("kind", RULES)

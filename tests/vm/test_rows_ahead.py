@@ -15,7 +15,7 @@ from graphflow.solvers.rules import RuleSolver
 from graphflow.vm.rows import RowsInterrupted
 
 KINDS = ("VanillaSolver", "MomentumSolver", "RMSPropSolver", "AdamSolver", "AdamWSolver", "AdaGradSolver")
-OPTIONS = {"l1_reg": 1e-3, "l2_reg": 1e-3, "clip": 0.5, "batch_size": 3}
+OPTIONS = {"l1_reg": 1e-3, "l2_reg": 1e-3, "clip": 0.5, "batch_size": 3, "clip_norm": 0.5}
 ROWS, SYMBOLS, SIZE = 40, 6, 5
 
 
@@ -106,7 +106,9 @@ def test_every_rule_to_the_last_bit(counted, cell, dtype, kind):
         make_solver = partial(solver_of, kind, options)
         assert_same_as_by_hand(lambda: recurrent(cell, dtype), table_of, make_solver)
         # All but the first row, in which the solver looks at its parameters.
-        assert sum(counted) == ROWS - (kind is not None)
+        # Squares of float64 can be out of its range, so their length is found by numpy.
+        is_by_numpy = dtype == "float64" and "clip_norm" in options
+        assert sum(counted) == (0 if is_by_numpy else ROWS - (kind is not None))
 
 
 def solver_of(kind, options):
@@ -128,6 +130,24 @@ def test_slices_whose_cells_lie_apart_and_parameters_of_two_dtypes(counted):
         return g, (table, wide), chosen
 
     assert_same_as_by_hand(build, table_of, lambda: gf.AdamSolver(learn_rate=0.1))
+    assert sum(counted) == ROWS - 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 3e38])
+def test_a_bound_of_the_length_of_gradients_that_have_none(counted, bad):
+    """Infinite, undefined, and so large that their squares are beyond float32."""
+
+    def build():
+        g = gf.ExprGraph()
+        numbers = np.linspace(0.5, 1.5, 3 * ROWS).reshape(ROWS, 3)
+        numbers[5, 1] = bad
+        row = gf.matrix(g, numbers.shape, dtype="float32", name="data", value=numbers)[0]
+        w = gf.vector(g, 3, dtype="float32", name="w", value=np.ones(3))
+        gf.grad(gf.sum(w * row), w)
+        return g, (w,), (row,)
+
+    rows = np.arange(ROWS)[:, None]
+    assert_same_as_by_hand(build, lambda _: rows, lambda: gf.MomentumSolver(learn_rate=0.01, clip_norm=0.5))
     assert sum(counted) == ROWS - 1
 
 
@@ -283,7 +303,7 @@ def test_a_rule_that_changes_between_steps():
     assert_same_as_by_hand(lambda: recurrent("gru"), table_of, lambda: LateSolver(learn_rate=0.1))
 
 
-@pytest.mark.parametrize("kind", ["clip_norm", "set_", "random"])
+@pytest.mark.parametrize("kind", ["set_", "random"])
 def test_what_is_run_row_by_row_gives_the_same(counted, kind):
     def build():
         g, parameters, slices = recurrent("gru")
@@ -295,7 +315,7 @@ def test_what_is_run_row_by_row_gives_the_same(counted, kind):
             gf.grad(g.cost + gf.sum(slices[0] * noise), *parameters)
         return g, parameters, slices
 
-    assert_same_as_by_hand(build, table_of, lambda: gf.AdamSolver(clip_norm=0.5 if kind == "clip_norm" else None))
+    assert_same_as_by_hand(build, table_of, lambda: gf.AdamSolver(clip_norm=0.5))
 
 
 def test_another_graph_version_between_two_epochs(counted):

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import final
 
 import numpy as np
+import numpy.typing as npt
 
 from graphflow.backends.llvm.host import Host, MachineCode
 from graphflow.backends.llvm.primitives import can_write, write_step
@@ -25,7 +26,7 @@ KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 COUNT, NUMBERS, ARRAYS = 0, 1, 2
 
 
-def update_record(arrays: Sequence[Array], numbers: Array) -> Array:
+def update_record(arrays: Sequence[Array], numbers: Array) -> npt.NDArray[np.int64]:
     """What a NativeUpdate is called with; whoever holds it must keep the arrays alive.
 
     Args:
