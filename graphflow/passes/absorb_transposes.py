@@ -7,19 +7,16 @@ one kind find them.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from graphflow.loops import Contract, View
 from graphflow.passes.contractions import Labels, in_order, transposed_axes
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild, uses_of
 
 
 def absorb_transposes(plan: Plan) -> Plan:
     """Read factors where they lie, and compute the transpose of a product in its place where nobody else reads that."""
     if not any(isinstance(value.loop, View) and transposed_axes(plan.values, value) for value in plan.values):
         return plan
-    uses = Counter(operand for value in plan.values for operand in value.inputs)
-    uses.update(plan.became[node] for node in plan.kept)
+    uses = uses_of(plan)
 
     def visit(editor: PlanEditor, value: Value, number: int) -> int:
         if isinstance(value.loop, Contract):

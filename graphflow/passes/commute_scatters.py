@@ -14,7 +14,7 @@ from typing import NamedTuple, final
 from graphflow.loops import Contract, Gather, Reshape, Scatter
 from graphflow.passes.contractions import Labels, add_product, add_transpose, renamed
 from graphflow.passes.lookups import Ids, add_ids, lookup
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild, uses_of
 from graphflow.passes.prune import prune
 from graphflow.passes.split_totals import add_sum, is_sum
 from graphflow.tensortype import TensorType
@@ -84,8 +84,7 @@ class _Finder:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._uses = Counter(operand for value in plan.values for operand in value.inputs)
-        self._uses.update(plan.became[node] for node in plan.kept)
+        self._uses = uses_of(plan)
 
     def sums(self) -> dict[int, Sum]:
         """What to replace; users are looked at before what they use, so that a sum is found before sums within it."""

@@ -19,6 +19,7 @@ from graphflow.loops import Loop, Map, Reduce
 from graphflow.passes.plan import Kinds, Plan, Value, with_loop
 from graphflow.scalars import ScalarProgram, ScalarStep
 from graphflow.tensortype import Shape
+from graphflow.values import Array
 
 # Longer programs cost more to compile than they save, and run out of registers.
 MOST_STEPS = 32
@@ -67,48 +68,54 @@ class _Fusion:
         self._steps: list[int] = []
         self._kinds = Kinds()
         self._composed: dict[Hashable, int] = {}
-        self._constants = {number for number, value in enumerate(plan.values) if _is_plain_number(value)}
+        self._constants = {
+            number
+            for number, value in enumerate(plan.values)
+            if value.constant is not None and _is_plain(value.constant)
+        }
         # The shape of each map that one value reads: it can be taken in where that has the same shape.
         self._offers: list[Shape | None] = []
         for number, (value, users) in enumerate(zip(plan.values, _users(plan), strict=True)):
-            program = _program(plan.values, value)
-            self.inputs.append(value.inputs)
+            program, operands = _program(plan.values, value), value.inputs
+            self.inputs.append(operands)
+            self._offers.append(None)
             if program is None:
                 self._steps.append(0)
                 self.structures.append(-1)
-                self._offers.append(None)
                 continue
             self._steps.append(len(program.steps))
             self.structures.append(self._kinds.number(program))
-            if isinstance(value.loop, Map):
-                self._take(number, value.type.shape)
-                self._offers.append(value.type.shape if users == 1 else None)
-            else:
-                self._take(number, plan.values[value.inputs[0]].type.shape)
-                self._offers.append(None)
+            shape = value.type.shape if isinstance(value.loop, Map) else plan.values[operands[0]].type.shape
+            if self._is_promising(operands, shape):
+                self._take(number, operands, shape)
+            if users == 1 and isinstance(value.loop, Map):
+                self._offers[number] = shape
 
-    def _take(self, number: int, shape: Shape) -> None:
+    def _is_promising(self, operands: tuple[int, ...], shape: Shape) -> bool:
+        """Whether an operand could be taken in, or is read twice."""
+        offers, constants = self._offers, self._constants if shape else ()
+        for operand in operands:
+            if offers[operand] == shape or operand in constants:
+                return True
+        return len(operands) > 1 and len(set(operands)) < len(operands)
+
+    def _take(self, number: int, operands: tuple[int, ...], shape: Shape) -> None:
         """Take in as many producers as the limits allow, and all constants; the others stay values of their own."""
-        operands, offers = self._values[number].inputs, self._offers
-        constants = self._constants if shape else ()
-        if len(operands) == 1:
-            if offers[operands[0]] != shape and operands[0] not in constants:
-                return
-        elif len(set(operands)) == len(operands) and not any(
-            offers[operand] == shape or operand in constants for operand in operands
-        ):
-            return
-        own = self._steps[number]
-        steps, constant_steps = own, 0
-        taken, codes, reads = list[int](), list[Hashable](), set(operands)
+        offers, constants = self._offers, self._constants if shape else ()
+        own = steps = self._steps[number]
+        # No fewer than the values that all of it reads; counted exactly only where that matters.
+        width = len(operands)
+        taken, constant_steps, codes = list[int](), 0, list[Hashable]()
         # What all of it reads -> its position among the inputs.
         positions: dict[int, int] = {}
-        for operand in dict.fromkeys(operands):
+        for operand in dict.fromkeys(operands) if len(operands) > 1 else operands:
             if offers[operand] == shape:
-                inner = self.inputs[operand]
-                widened = reads.union(inner) - {operand}
-                if steps + self._steps[operand] <= MOST_STEPS and len(widened) <= MOST_INPUTS:
-                    steps, reads = steps + self._steps[operand], widened
+                inner, longer = self.inputs[operand], steps + self._steps[operand]
+                wider = width - 1 + len(inner)
+                if longer <= MOST_STEPS and wider > MOST_INPUTS:
+                    wider = len(self._read(operands, [*taken, operand]))
+                if longer <= MOST_STEPS and wider <= MOST_INPUTS:
+                    steps, width = longer, wider
                     taken.append(operand)
                     places = tuple([positions.setdefault(each, len(positions)) for each in inner])
                     codes.append((self.structures[operand], places))
@@ -128,6 +135,13 @@ class _Fusion:
         self.taken[number], self.inputs[number], self._steps[number] = tuple(taken), tuple(positions), steps
         key = (self.structures[number], *codes)
         self.structures[number] = ~self._composed.setdefault(key, len(self._composed))
+
+    def _read(self, operands: tuple[int, ...], taken: list[int]) -> set[int]:
+        """The operands, with what some of them read in their place."""
+        constants = self._constants
+        inner = [each for operand in taken if operand not in constants for each in self.inputs[operand]]
+        producers = [operand for operand in taken if operand not in constants]
+        return set(operands).difference(producers).union(inner)
 
     def program(self, number: int) -> ScalarProgram:
         """All that a value does with its inputs."""
@@ -175,8 +189,9 @@ def _unchanged(dtype: DType) -> ScalarProgram:
     return ScalarProgram((dtype,), ())
 
 
-def _is_plain_number(value: Value) -> bool:
-    return value.constant is not None and value.constant.ndim == 0 and bool(np.isfinite(value.constant))
+def _is_plain(constant: Array) -> bool:
+    """Whether a constant is a finite number, which can stand in a program."""
+    return constant.ndim == 0 and bool(np.isfinite(constant))
 
 
 def _users(plan: Plan) -> list[int]:

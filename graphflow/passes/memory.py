@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from graphflow.loops import Reshape, View
-from graphflow.passes.plan import Place, Plan, Value, contiguous_strides
+from graphflow.passes.plan import Place, Plan, Value, contiguous_strides, placed
+from graphflow.tensortype import Shape
 
 # One cache line, and the widest vector register.
 ALIGNMENT = 64
@@ -26,28 +27,32 @@ def place(plan: Plan) -> Plan:
     values: list[Value] = []
     # For each root in the arena its byte offset there.
     offsets: dict[int, int] = {}
+    strides_of: dict[Shape, tuple[int, ...]] = {}
     for number, value in enumerate(plan.values):
-        root, strides = roots[number], contiguous_strides(value.type.shape)
+        root, shape = roots[number], value.type.shape
+        strides = strides_of.get(shape)
+        if strides is None:
+            strides = strides_of[shape] = contiguous_strides(shape)
         if number in plan.together:
             if root not in offsets:
                 offsets[root] = arena.take(plan.values[root].type.bytes)
             offset = offsets[root] + plan.together[number][1] * value.type.dtype.itemsize
-            found = Place("arena", offset, 0, strides, value.type.shape)
+            found = Place("arena", offset, 0, strides, shape)
         elif root != number or number in offsets:
             # A view of its source; or a whole, all of whose members lie where they should by now.
-            whole = Place("arena", offsets[number], 0, strides, value.type.shape) if root == number else None
-            values.append(value._replace(place=whole or _alias(value, values[value.inputs[0]]), is_alias=True))
+            whole = Place("arena", offsets[number], 0, strides, shape) if root == number else None
+            values.append(placed(value, whole or _alias(value, values[value.inputs[0]]), is_alias=True))
             continue
         elif value.is_leaf:
             kind, key = ("input", value.node.id) if value.constant is None else ("constant", number)
-            found = Place(kind, key, 0, strides, value.type.shape)
+            found = Place(kind, key, 0, strides, shape)
         elif number in homes:
-            found = Place("gradient", homes[number], 0, strides, value.type.shape)
+            found = Place("gradient", homes[number], 0, strides, shape)
         else:
             reused = _dying_input(plan, number, roots, last_use, offsets) if plan.is_reusing else None
             offsets[number] = arena.take(value.type.bytes) if reused is None else reused
-            found = Place("arena", offsets[number], 0, strides, value.type.shape)
-        values.append(value._replace(place=found))
+            found = Place("arena", offsets[number], 0, strides, shape)
+        values.append(placed(value, found))
         if plan.is_reusing:
             _release(plan, number, roots, last_use, offsets, arena)
     return replace(plan, values=tuple(values), arena_bytes=arena.bytes)
@@ -151,13 +156,12 @@ def _dying_input(plan: Plan, number: int, roots: list[int], last_use: list[int],
         if position >= len(value.inputs):
             continue
         operand = value.inputs[position]
-        is_alone = all(other == operand or roots[other] != roots[operand] for other in value.inputs)
         if (
             roots[operand] == operand
             and last_use[operand] == number
-            and plan.values[operand].type == value.type
-            and is_alone
             and operand in offsets
+            and plan.values[operand].type == value.type
+            and all(other == operand or roots[other] != operand for other in value.inputs)
         ):
             return offsets[operand]
     return None

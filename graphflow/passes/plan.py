@@ -259,6 +259,11 @@ def with_loop(value: Value, loop: Loop, inputs: tuple[int, ...], overwrites: tup
     return tuple.__new__(Value, (value[0], op, inputs, value[3], value[4], loop, overwrites, value[7], value[8]))
 
 
+def placed(value: Value, place: Place, *, is_alias: bool = False) -> Value:
+    """`value._replace` of these two, fast."""
+    return tuple.__new__(Value, (*value[:7], place, is_alias))
+
+
 @final
 class Kinds:
     """Small numbers for ops, loops and programs: equal ones have the same number.

@@ -7,11 +7,10 @@ value and all rows in another it is one table, filled with zeros once.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 
 from graphflow.loops import Concat, Loop, Reshape, Scatter
-from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild
+from graphflow.passes.plan import Plan, PlanEditor, Value, rebuild, uses_of
 from graphflow.passes.split_totals import add_sum, is_total
 from graphflow.tensortype import TensorType
 
@@ -23,8 +22,7 @@ def sum_scatters(plan: Plan) -> Plan:
     """Replace, in each sum, scatters of one type that are used nowhere else by one scatter of all their rows."""
     if not any(isinstance(value.loop, Scatter) for value in plan.values):
         return plan
-    uses = Counter(operand for value in plan.values for operand in value.inputs)
-    uses.update(plan.became[node] for node in plan.kept)
+    uses = uses_of(plan)
 
     def visit(editor: PlanEditor, value: Value, number: int) -> int:
         if not is_total(value):

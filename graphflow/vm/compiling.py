@@ -88,21 +88,21 @@ def compile_request(request: Request) -> Program:
     """The program that answers a request as the graph is now."""
     graph = request.graph
     needed = ancestors((*request.roots, *request.keep))
-    present = {node.id for node in needed}
-    assignments = tuple(
-        (target, source) for target, source in graph.assignments.values() if {target.id, source.id} <= present
-    )
+    assignments: tuple[tuple[Node, Node], ...] = ()
+    if graph.assignments:
+        present = {node.id for node in needed}
+        assignments = tuple(
+            (target, source) for target, source in graph.assignments.values() if {target.id, source.id} <= present
+        )
     kept = {node.id: node for node in (*request.roots, *request.keep, *(source for _, source in assignments))}
-    for node in needed:
-        is_asked_for = node.name is not None or node.id in graph.reads or node.id in graph.results
-        if request.keep_all or is_asked_for:
-            kept[node.id] = node
+    asked_for = {**graph.reads, **graph.results}
+    kept.update({node.id: node for node in needed if request.keep_all or node.name is not None or node.id in asked_for})
     for number in graph.overrides:
         # An overridden value is an input now: it is read from where the user put it.
         kept.pop(number, None)
     computed = [node for node in kept.values() if node.op is not None]
     plan = plan_of(
-        (*needed,),
+        needed,
         computed,
         overridden=graph.overrides,
         gradients=_gradient_homes(graph, computed),

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import final
 
 from graphflow.errors import ValueNotKept
 from graphflow.graph import ExprGraph
 from graphflow.node import Node
+from graphflow.tape.program import Operand
 from graphflow.values import Array
+
+
+@final
+class ResultArrays(Mapping[int, Array]):
+    """The arrays of a program's results by their nodes' numbers, made when they are first read: most never are."""
+
+    def __init__(self, results: Mapping[int, Operand], array: Callable[[Operand], Array]) -> None:
+        self._results = results
+        self._array = array
+
+    def __getitem__(self, number: int) -> Array:
+        return self._array(self._results[number])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
 
 
 @final

@@ -21,7 +21,7 @@ from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
 from graphflow.vm.compiling import Keep, compile_request, request_of
-from graphflow.vm.holding import RunValues
+from graphflow.vm.holding import ResultArrays, RunValues
 from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
 from graphflow.vm.watching import Logger, Watcher
@@ -312,7 +312,7 @@ class TapeMachine:
         self.program: Program = compile_request(self._request)
         storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
         self._executable: Executable = self._backend.compile(self.program, storage)
-        arrays = {number: self._executable.array(operand) for number, operand in self.program.results.items()}
+        arrays = ResultArrays(self.program.results, self._executable.array)
         self._values = RunValues(self._graph, arrays, self.program.computed_at)
         read = (*self.program.inputs, *(source for _, source in self.program.assignments))
         self._unbound = [node for node in read if node.op is None and not node.is_bound]
