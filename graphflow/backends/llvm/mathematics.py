@@ -144,11 +144,11 @@ _FORMATS = {
 }
 
 
-def _format(x: Value) -> _Format:
+def format_of(x: Value) -> _Format:
     return _FORMATS[x.element]
 
 
-def _polynomial(w: Writer, x: Value, coefficients: tuple[float, ...]) -> Value:
+def polynomial(w: Writer, x: Value, coefficients: tuple[float, ...]) -> Value:
     """c0 + c1 x + c2 x^2 + ... by pairs: c0 + c1 x and c2 + c3 x wait for nothing but x, then for x^2, and so on.
 
     Source: G. Estrin, "Organization of computer systems", 1960.
@@ -161,13 +161,13 @@ def _polynomial(w: Writer, x: Value, coefficients: tuple[float, ...]) -> Value:
     return terms[0]
 
 
-def _at_most(w: Writer, x: Value, limit: float) -> Value:
+def at_most(w: Writer, x: Value, limit: float) -> Value:
     """The smaller one; NaN stays NaN, unlike with llvm.minnum."""
     bound = w.constant(limit, x)
     return w.select(w.compare("ogt", x, bound), bound, x)
 
 
-def _at_least(w: Writer, x: Value, limit: float) -> Value:
+def at_least(w: Writer, x: Value, limit: float) -> Value:
     bound = w.constant(limit, x)
     return w.select(w.compare("olt", x, bound), bound, x)
 
@@ -181,7 +181,7 @@ def _rounded(w: Writer, x: Value, scale: float, offset: int, shift: float = 0.0)
     Returns:
         The integer whose lowest bits are n + offset, and n.
     """
-    form = _format(x)
+    form = format_of(x)
     magic = w.constant(1.5 * 2.0**form.fraction + offset, x)
     factor = w.constant(scale, x)
     rounded = w.add(w.fma(x, factor, w.constant(shift, x)), magic) if shift else w.fma(x, factor, magic)
@@ -201,23 +201,23 @@ def _reduce(w: Writer, x: Value, offset: int, shift: float = 0.0) -> tuple[Value
     Returns:
         The integer whose lowest bits are n + offset, and r.
     """
-    form = _format(x)
+    form = format_of(x)
     integer, n = _rounded(w, x, 1 / math.log(2), offset, shift)
     return integer, _less(w, x, n, (form.head, form.tail))
 
 
 def _expm1_of_rest(w: Writer, r: Value) -> Value:
-    return w.fma(w.mul(r, r), _polynomial(w, r, _format(r).expm1), r)
+    return w.fma(w.mul(r, r), polynomial(w, r, format_of(r).expm1), r)
 
 
 def _tanh_of_rest(w: Writer, h: Value) -> Value:
     z = w.mul(h, h)
-    return w.fma(w.mul(h, z), _polynomial(w, z, _format(h).tanh), h)
+    return w.fma(w.mul(h, z), polynomial(w, z, format_of(h).tanh), h)
 
 
 def _power_of_two(w: Writer, biased: Value, like: Value) -> Value:
     """2^n from an integer whose lowest bits are n + bias."""
-    shift = w.constant(_format(like).fraction, biased)
+    shift = w.constant(format_of(like).fraction, biased)
     return w.convert("bitcast", w.binary("shl", biased, shift), like.element)
 
 
@@ -232,9 +232,15 @@ def _two_factors(w: Writer, twice_biased: Value, like: Value) -> tuple[Value, Va
 
 def exp(w: Writer, x: Value) -> Value:
     """2^n (1 + expm1(r))."""
-    form = _format(x)
-    x = _at_least(w, _at_most(w, x, form.largest), form.smallest)
+    return exp_of_sum(w, x, None)
+
+
+def exp_of_sum(w: Writer, x: Value, rest: Value | None) -> Value:
+    """The exp of x, and of a much smaller number added to it."""
+    form = format_of(x)
+    x = at_least(w, at_most(w, x, form.largest), form.smallest)
     exponent, r = _reduce(w, x, 2 * form.bias)
+    r = r if rest is None else w.add(r, rest)
     first, second = _two_factors(w, exponent, x)
     return w.mul(w.fma(_expm1_of_rest(w, r), first, first), second)
 
@@ -245,9 +251,9 @@ def expm1(w: Writer, x: Value) -> Value:
     2^n alone would overflow where expm1(x) does not. Near zero, where halving would lose bits, the result is x. The
     shift of the reduction lets p reach from -1/4 to 1/2, where n = 1 and n = -1 lose least by cancellation.
     """
-    form = _format(x)
+    form = format_of(x)
     near_zero = w.compare("olt", absolute(w, x), w.constant(2.0 ** -(form.fraction + 3), x))
-    bounded = _at_least(w, _at_most(w, x, form.largest), form.minus_one)
+    bounded = at_least(w, at_most(w, x, form.largest), form.minus_one)
     exponent, r = _reduce(w, bounded, form.bias - 1, shift=-0.085)
     scale = _power_of_two(w, exponent, x)
     half = w.fma(scale, _expm1_of_rest(w, r), w.sub(scale, w.constant(0.5, x)))
@@ -259,9 +265,9 @@ def tanh(w: Writer, x: Value) -> Value:
 
     For n = 0 that is 2 v / 2.
     """
-    form = _format(x)
+    form = format_of(x)
     one = w.constant(1.0, x)
-    size = _at_most(w, absolute(w, x), form.one)
+    size = at_most(w, absolute(w, x), form.one)
     exponent, n = _rounded(w, size, 2 / math.log(2), form.bias)
     v = _tanh_of_rest(w, _less(w, size, n, form.half))
     scale = _power_of_two(w, exponent, x)
@@ -274,9 +280,9 @@ def sigmoid(w: Writer, x: Value) -> Value:
 
     The division comes before the scaling, so that a subnormal result is rounded only once.
     """
-    form = _format(x)
+    form = format_of(x)
     one = w.constant(1.0, x)
-    x = _at_least(w, _at_most(w, x, 2 * form.one), form.smallest)
+    x = at_least(w, at_most(w, x, 2 * form.one), form.smallest)
     exponent, n = _rounded(w, x, 1 / math.log(2), 2 * form.bias)
     first, second = _two_factors(w, exponent, x)
     v = _tanh_of_rest(w, _less(w, w.mul(x, w.constant(0.5, x)), n, (form.head / 2, form.tail / 2)))
@@ -287,22 +293,22 @@ def sigmoid(w: Writer, x: Value) -> Value:
 
 def _log_of_parts(w: Writer, f: Value, exponent: Value) -> Value:
     """log((1 + f) 2^exponent)."""
-    form = _format(f)
+    form = format_of(f)
     s = w.div(f, w.add(f, w.constant(2.0, f)))
     z = w.mul(s, s)
     half_square = w.mul(w.mul(f, w.constant(0.5, f)), f)
-    inner = w.fma(z, _polynomial(w, z, form.atanh), half_square)
+    inner = w.fma(z, polynomial(w, z, form.atanh), half_square)
     small = w.fma(s, inner, w.mul(exponent, w.constant(form.tail, f)))
     return w.fma(exponent, w.constant(form.head, f), w.add(f, w.sub(small, half_square)))
 
 
-def _split(w: Writer, x: Value) -> tuple[Value, Value]:
+def _split_normal(w: Writer, x: Value) -> tuple[Value, Value]:
     """x = (1 + f) 2^e for positive normal x, with 1 + f between sqrt(1/2) and sqrt(2).
 
     Returns:
         f, and e as a floating-point number.
     """
-    form = _format(x)
+    form = format_of(x)
     bits = w.convert("bitcast", x, form.integer)
     moved = w.add(bits, w.constant(form.one_bits - form.root_bits, bits))
     biased = w.binary("lshr", moved, w.constant(form.fraction, bits))
@@ -324,28 +330,37 @@ def _log_at_edges(w: Writer, result: Value, x: Value, pole: float) -> Value:
     return w.select(w.compare("oeq", x, w.constant(math.inf, x)), x, result)
 
 
-def log(w: Writer, x: Value) -> Value:
-    """e ln2 + 2 atanh(s); subnormal numbers are scaled first."""
-    form = _format(x)
+def split(w: Writer, x: Value) -> tuple[Value, Value]:
+    """x = (1 + f) 2^e for positive x, with 1 + f between sqrt(1/2) and sqrt(2); subnormal numbers are scaled first.
+
+    Returns:
+        f, and e as a floating-point number.
+    """
+    form = format_of(x)
     step = form.fraction + 1.0
     is_small = w.compare("olt", x, w.constant(2.0 ** (1 - form.bias), x))
     normal = w.select(is_small, w.mul(x, w.constant(2.0**step, x)), x)
-    f, exponent = _split(w, normal)
-    exponent = w.sub(exponent, w.select(is_small, w.constant(step, x), w.constant(0.0, x)))
+    f, exponent = _split_normal(w, normal)
+    return f, w.sub(exponent, w.select(is_small, w.constant(step, x), w.constant(0.0, x)))
+
+
+def log(w: Writer, x: Value) -> Value:
+    """e ln2 + 2 atanh(s)."""
+    f, exponent = split(w, x)
     return _log_at_edges(w, _log_of_parts(w, f, exponent), x, 0.0)
 
 
 def log1p(w: Writer, x: Value) -> Value:
     """e ln2 + 2 atanh(s), where f also holds what was rounded away from 1 + x."""
-    form = _format(x)
+    form = format_of(x)
     one = w.constant(1.0, x)
     total = w.add(x, one)
-    f, exponent = _split(w, total)
+    f, exponent = _split_normal(w, total)
     # Exact sum in two parts: Knuth, The Art of Computer Programming 2, theorem 4.2.2 B.
     back = w.sub(total, one)
     lost = w.add(w.sub(one, w.sub(total, back)), w.sub(x, back))
     # 2^-e; beyond 2^64 the lost part does not count any more, and 2^-e could be out of range.
-    bits = w.convert("bitcast", _at_most(w, total, 2.0**64), form.integer)
+    bits = w.convert("bitcast", at_most(w, total, 2.0**64), form.integer)
     moved = w.add(bits, w.constant(form.one_bits - form.root_bits, bits))
     whole = w.binary("and", moved, w.constant(-1 << form.fraction, bits))
     scale = w.convert("bitcast", w.sub(w.constant(2 * form.one_bits, bits), whole), x.element)

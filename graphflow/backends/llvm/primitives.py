@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from graphflow.backends.llvm.mathematics import FUNCTIONS
+from graphflow.backends.llvm.powers import power
 from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
 from graphflow.scalars import ScalarProgram, ScalarStep
 
@@ -17,19 +18,20 @@ ARITHMETIC: dict[str, Callable[[Writer, Value, Value], Value]] = {
     "sub": Writer.sub,
     "mul": lambda writer, x, y: writer.binary("and", x, y) if x.element == "i1" else writer.mul(x, y),
     "div": Writer.div,
+    "pow": power,
 }
 # Ordered comparisons are false for NaN, as in numpy; only "not equal" is true.
 PREDICATES = {
     "lt": ("olt", "slt"), "le": ("ole", "sle"), "gt": ("ogt", "sgt"), "ge": ("oge", "sge"),
     "eq": ("oeq", "eq"), "ne": ("une", "ne"),
 }  # fmt: skip
-FLOAT_ONLY = frozenset({"div", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid"})
+FLOAT_ONLY = frozenset({"div", "pow", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid"})
 NUMBERS_ONLY = frozenset({"sub", "neg", "abs", "sign"})
 KNOWN = frozenset({*ARITHMETIC, *PREDICATES, *FUNCTIONS, "neg", "not", "and", "or", "where", "cast"}) | {
     "constant", "maximum", "minimum", "isfinite",
 }  # fmt: skip
 # More than a handful of instructions, or one that takes long.
-COSTLY = frozenset({"exp", "log", "log1p", "expm1", "tanh", "sigmoid", "div", "sqrt"})
+COSTLY = frozenset({"pow", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "div", "sqrt"})
 
 
 def can_write(program: ScalarProgram, extra: frozenset[str] = frozenset()) -> bool:

@@ -172,14 +172,14 @@ def test_the_position_table_may_grow_after_compilation():
 
 
 def mixed_graph():
-    """Machine code between lookups, powers, random numbers and whole numbers."""
+    """Machine code round normal numbers, which numpy draws; lookups, powers and whole numbers."""
     g = gf.ExprGraph()
     table = gf.matrix(g, (6, 4), dtype="float64", name="table", value=np.linspace(0.5, 2, 24).reshape(6, 4))
     ids = gf.tensor(g, (3,), dtype="int64", name="ids", value=np.array([5, 0, 2]))
     rows = gf.gather(table, ids)
     rows.name = "rows"
     powers = gf.exp(rows) ** gf.tanh(rows)
-    noisy = powers * 2.0 + gf.uniform(g, (3, 4), 0.0, 1.0, dtype="float64")
+    noisy = powers * 2.0 + gf.gaussian(g, (3, 4), 0.0, 1.0, dtype="float64")
     noisy.name = "noisy"
     whole = gf.cast(ids * 2 + 1, "float64")
     cost = gf.sum(gf.tanh(noisy)) + gf.sum(whole)
