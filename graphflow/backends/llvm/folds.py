@@ -40,12 +40,17 @@ class Fold(NamedTuple):
     element: str
 
     def start(self, lanes: int) -> Value:
-        """What changes nothing."""
-        largest: float = math.inf if self.element in ("float", "double") else LARGEST_INTEGER
+        """What changes nothing. Of a sum that is -0.0: -0.0 + 0.0 is 0.0.
+
+        Nor would +0.0 do for lanes that are not in use: LLVM takes the quotient of two vectors for zero where both are
+        known to be, though it is NaN there, and leaves out what would put zeros in its place.
+        """
+        is_float = self.element in ("float", "double")
+        largest: float = math.inf if is_float else LARGEST_INTEGER
         smallest = -largest if self.element != "i64" else -largest - 1
         if self.element == "i1":
             largest, smallest = 1, 0
-        found = {"sum": 0, "prod": 1, "max": smallest, "min": largest}[self.kind]
+        found = {"sum": -0.0 if is_float else 0, "prod": 1, "max": smallest, "min": largest}[self.kind]
         return self.writer.constant(found, Value("", self.element, lanes))
 
     def combine(self, x: Value, y: Value) -> Value:
