@@ -21,8 +21,10 @@ from graphflow.passes.memory import place
 from graphflow.passes.merge import merge
 from graphflow.passes.plan import Plan, plan_of, verify
 from graphflow.passes.prune import prune
+from graphflow.passes.slice_lookups import slice_lookups
 from graphflow.passes.split_totals import split_totals
 from graphflow.passes.stabilise import stabilise
+from graphflow.passes.sum_places import sum_places
 from graphflow.passes.sum_products import sum_products
 from graphflow.passes.sum_scatters import sum_scatters
 
@@ -36,8 +38,10 @@ PIPELINE: tuple[Pass, ...] = (
     prune,
     lower,
     absorb_transposes,
+    slice_lookups,
     commute_gathers,
     commute_scatters,
+    sum_places,
     sum_scatters,
     sum_products,
     batch_products,
@@ -58,8 +62,10 @@ BLENDING = (
     fold,
     fuse,
     absorb_transposes,
+    slice_lookups,
     commute_gathers,
     commute_scatters,
+    sum_places,
     sum_scatters,
     sum_products,
     batch_products,

@@ -61,7 +61,8 @@ class _Network:
         is_tied = self._width == self._hidden and m.chance(0.5)
         self._decoder = self._table.T if is_tied else self._weight(self._hidden, self._vocabulary)
         self._is_fed_back = m.chance(0.25)
-        self._lookup = m.choose((self._lookup_at_once, self._lookup_by_step, self._lookup_by_step, self._rows))
+        ways = (self._lookup_at_once, self._lookup_at_once, self._lookup_by_step, self._lookup_by_step, self._rows)
+        self._lookup = m.choose(ways)
         self._loss = m.choose((self._log_of_softmax, self._log_softmax, self._cross_entropy))
 
     def _weight(self, *shape: int) -> Node:

@@ -41,15 +41,19 @@ USES = {
 
 
 class Network(NamedTuple):
-    """A graph with gradients, and the inputs that choose rows."""
+    """A graph with gradients, the inputs that choose rows, and the slices of one step out of `steps`."""
 
     graph: gf.ExprGraph
     ids: list[gf.Node]
+    slices: list[gf.Node]
+    steps: int
 
     def rebind(self, generator: np.random.Generator) -> None:
         for node in self.graph.inputs:
             is_ids = node.dtype == gf.int64
             gf.let(node, generator.integers(0, ROWS, node.shape) if is_ids else generator.normal(size=node.shape) * 0.5)
+        for node in self.slices:
+            gf.unsafe_let(node, int(generator.integers(self.steps)))
 
 
 def first_table(_: int) -> tuple[bool, int]:
@@ -57,34 +61,50 @@ def first_table(_: int) -> tuple[bool, int]:
     return True, 0
 
 
-def network(uses, *, shape, dtype="float64", tables=1, choose=first_table, steps=6) -> Network:
+# What is done with the rows of all steps before they are taken step by step; None: each step looks its own rows up.
+STYLES = {
+    "step by step": None,
+    "whole": lambda rows, _: rows,
+    "multiplied": lambda rows, w: rows @ w.wide @ w.narrow,
+    "squashed": lambda rows, _: gf.tanh(rows),
+}
+
+
+def network(uses, *, shape, dtype="float64", tables=1, choose=first_table, steps=6, style="step by step") -> Network:
     """At each step ids choose rows of a table, which all uses multiply; `choose`: are they new, and where."""
     g = gf.ExprGraph()
     every = [gf.matrix(g, (ROWS, 3), dtype=dtype, name=f"table{n}") for n in range(tables)]
     narrow, wide = gf.matrix(g, (2, 3), dtype=dtype, name="narrow"), gf.matrix(g, (3, 2), dtype=dtype, name="wide")
     weights = Weights(narrow, wide, gf.tanh(wide))
-    ids: list[gf.Node] = []
+    prepare = STYLES[style]
+    found = Network(g, [], [], steps)
+    if prepare is not None:
+        found.ids.append(gf.tensor(g, (steps, *shape), dtype="int64", name="ids"))
+        rows = prepare(gf.gather(every[0], found.ids[0]), weights)
     terms = []
     for t in range(steps):
         is_new, table = choose(t)
         with g.step(t):
-            if is_new or not ids:
-                ids.append(gf.tensor(g, shape, dtype="int64", name=f"ids{t}"))
-            x = gf.gather(every[table], ids[-1])
+            if prepare is not None:
+                x = rows[t]
+                found.slices.append(x)
+            else:
+                if is_new or not found.ids:
+                    found.ids.append(gf.tensor(g, shape, dtype="int64", name=f"ids{t}"))
+                x = gf.gather(every[table], found.ids[-1])
             terms += [gf.sum(gf.tanh(USES[use](x, weights))) for use in uses]
     cost = terms[0]
     for term in terms[1:]:
         cost = cost + term
     reached = {node.id for node in ancestors([cost])}
     gf.grad(cost, *[node for node in (*every, narrow, wide) if node.id in reached])
-    found = Network(g, ids)
     found.rebind(np.random.default_rng(0))
     return found
 
 
 @st.composite
 def networks(draw: st.DrawFn) -> Network:
-    """Up to eight steps, ids of up to two axes, one or two tables, one or two uses of all rows."""
+    """Up to eight steps, ids of up to two axes, one or two tables, one or two uses of all rows, each style."""
     return network(
         draw(st.lists(st.sampled_from(sorted(USES)), min_size=1, max_size=2)),
         shape=draw(st.sampled_from([(), (1,), (3,), (6,), (2, 3), (0,)])),
@@ -92,4 +112,5 @@ def networks(draw: st.DrawFn) -> Network:
         tables=2,
         choose=lambda _: (draw(st.booleans()), draw(st.integers(0, 1))),
         steps=draw(st.integers(1, 8)),
+        style=draw(st.sampled_from(sorted(STYLES))),
     )

@@ -1,4 +1,4 @@
-"""absorb_transposes, commute_gathers, commute_scatters, sum_scatters: the plans they make, and what these mean."""
+"""The passes on lookups, slices and transposes: the plans they make, and what these mean."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ from graphflow.passes.lower import lower
 from graphflow.passes.memory import place
 from graphflow.passes.merge import merge
 from graphflow.passes.prune import prune
+from graphflow.passes.slice_lookups import slice_lookups
+from graphflow.passes.sum_places import sum_places
 from graphflow.passes.sum_scatters import sum_scatters
 from graphflow.testing import assert_backends_agree
 from graphflow.testing.closeness import GRAPH, difference
 from graphflow.vm.compiling import compile_request, request_of
 from tests.passes.lookup_networks import USES, network, networks
 
-PASSES = (absorb_transposes, commute_gathers, commute_scatters, sum_scatters)
+PASSES = (absorb_transposes, slice_lookups, commute_gathers, commute_scatters, sum_places, sum_scatters)
 
 
 def after(*passes, kept) -> str:
@@ -93,23 +95,71 @@ def test_a_sum_of_other_terms_keeps_them():
     assert text.count("concat") == 2
 
 
+def test_slices_of_looked_up_rows_become_lookups_of_slices():
+    g = gf.ExprGraph()
+    table, ids = gf.matrix(g, (3, 4), name="table"), gf.matrix(g, (5, 2), dtype="int64", name="ids")
+    rows = gf.gather(table, ids)
+    assert after(slice_lookups, kept=[rows[0], rows[3, 1], rows[1:4]]) == (
+        "%0    float32[3, 4]    input  table\n"
+        "%1    int64[5, 2]      input  ids\n"
+        "%2    int64[2]         view [$0, 0+1*i0] (%1)\n"
+        "%3    float32[2, 4]    gather (%0, %2)  kept\n"
+        "%4    int64[]          view [$1, $2] (%1)\n"
+        "%5    float32[4]       gather (%0, %4)  kept\n"
+        "%6    int64[3, 2]      view [$3+1*i0, 0+1*i1] (%1)\n"
+        "%7    float32[3, 2, 4] gather (%0, %6)  kept"
+    )
+
+
+def test_rows_that_are_read_as_a_whole_or_cut_are_looked_up_as_a_whole():
+    g = gf.ExprGraph()
+    table, ids = gf.matrix(g, (3, 4), name="table"), gf.matrix(g, (5, 2), dtype="int64", name="ids")
+    for kept in (lambda x: [x[0], gf.sum(x)], lambda x: [x[0], x], lambda x: [x[0], x[1, :, 2]]):
+        text = after(slice_lookups, kept=kept(gf.gather(table, ids)))
+        assert text.count("gather") == text.count("gather (%0, %1)") == 1
+
+
+def test_slices_that_are_placed_step_by_step_are_added_up_in_one_array():
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (9, 3), name="x")
+    cost = gf.sum(gf.concat([gf.tanh(x[t]) for t in range(4)]))
+    (dx,) = gf.grad(cost, x)
+    lines = after(sum_places, sum_scatters, kept=[dx]).splitlines()
+    assert "place" not in "".join(lines)
+    assert [line.split("(")[0].split("]", 1)[1].strip() for line in lines[-3:]] == [
+        "stack axis 0",
+        "stack axis 0",
+        "scatter 9",
+    ]
+    assert sum("view [$" in line and "int64[]" in line for line in lines) == 4
+
+
+def test_slices_of_columns_stay_placed():
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (3, 9), name="x")
+    (dx,) = gf.grad(gf.sum(gf.concat([gf.tanh(x[:, t]) for t in range(4)])), x)
+    plan = run_passes(plan_of([dx], [dx]), (lower,))
+    assert sum_places(plan) is plan
+
+
 # Not products of products: one step is taken back, not a chain. Nor dots of two vectors: those are no products.
 WRITTEN = [(use, shape) for use in sorted(USES) for shape in ((), (2, 3), (6,)) if use != "rows and their products"]
 WRITTEN.remove(("rows by a vector", ()))
 
 
+@pytest.mark.parametrize("style", ["step by step", "whole"])
 @pytest.mark.parametrize(("use", "shape"), WRITTEN)
-def test_whichever_way_a_product_is_written_only_whole_tables_are_multiplied(use, shape):
+def test_whichever_way_a_product_is_written_only_whole_tables_are_multiplied(use, shape, style):
     """After the passes no product of looked up rows with a weight is left, forward or backward."""
-    made = network([use], shape=shape)
+    made = network([use], shape=shape, style=style)
     seen: list[Plan] = []
 
     def see(plan: Plan) -> Plan:
         seen.append(plan)
         return plan
 
-    passes = (merge, prune, lower, absorb_transposes, commute_gathers, commute_scatters, prune, see, place)
-    compile_request(request_of(made.graph, passes=passes))
+    first = (merge, prune, lower, absorb_transposes, slice_lookups)
+    compile_request(request_of(made.graph, passes=(*first, commute_gathers, commute_scatters, prune, see, place)))
     values = seen[0].values
     rows = {number for number, value in enumerate(values) if isinstance(value.loop, Gather)}
     assert not [value for value in values if isinstance(value.loop, Contract) and rows & set(value.inputs)]
