@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,6 +84,23 @@ def _roots(graph: ExprGraph) -> tuple[Node, ...]:
     """What nobody uses, but for leftovers of differentiation, and what must be there whoever uses it."""
     asked = [node for node in graph.roots if node.gradient_of is None or node.id in graph.results]
     return (*asked, *graph.reads.values(), *(source for _, source in graph.assignments.values()))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Let Python's cyclic garbage collector rest, and leave it as it was found.
+
+    Compiling makes and drops millions of small objects and no cycles; the collector would look at all of them, and at
+    the whole graph, again and again. It is one for all threads: what another thread drops in cycles waits so long, and
+    a thread that switches the collector itself meanwhile is overruled at the end.
+    """
+    was_enabled = gc.isenabled()
+    try:
+        gc.disable()
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def compile_request(request: Request) -> Program:

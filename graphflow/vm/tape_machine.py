@@ -20,7 +20,7 @@ from graphflow.storage import store
 from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
-from graphflow.vm.compiling import Keep, compile_request, request_of
+from graphflow.vm.compiling import Keep, collector_paused, compile_request, request_of
 from graphflow.vm.holding import ResultArrays, RunValues
 from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
@@ -309,9 +309,10 @@ class TapeMachine:
     def _prepare(self) -> None:
         """Compile, and bind the program to the graph's storage as both are now."""
         version = self._graph.version
-        self.program: Program = compile_request(self._request)
-        storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
-        self._executable: Executable = self._backend.compile(self.program, storage)
+        with collector_paused():
+            self.program: Program = compile_request(self._request)
+            storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
+            self._executable: Executable = self._backend.compile(self.program, storage)
         arrays = ResultArrays(self.program.results, self._executable.array)
         self._values = RunValues(self._graph, arrays, self.program.computed_at)
         read = (*self.program.inputs, *(source for _, source in self.program.assignments))

@@ -9,8 +9,9 @@ import pytest
 
 import graphflow as gf
 from graphflow.errors import MachineError
-from graphflow.passes import plan_of, verify
-from graphflow.passes.plan import Place, PlanEditor, contiguous_strides, rebuild
+from graphflow.passes import PIPELINE, plan_of, verify
+from graphflow.passes.lower import lower
+from graphflow.passes.plan import Kinds, Place, PlanEditor, contiguous_strides, rebuild, reduced
 
 
 def sample():
@@ -77,6 +78,45 @@ def test_rebuilding_renumbers_and_carries_on_what_nodes_became():
     assert len(after.values) == 2 * len(plan.values)
     assert after.became[y.id] == 2 * plan.became[y.id] + 1
     assert after.values[-1].inputs == (5,)
+
+
+def test_only_the_values_asked_for_are_visited():
+    *_, y, plan = sample()
+    visited = []
+
+    def doubled(editor: PlanEditor, value, number):
+        visited.append(number)
+        editor.add(value)
+        return editor.add(value)
+
+    after = rebuild(plan, doubled, [1, 2])
+    verify(after)
+    assert visited == [1, 2]
+    assert [value.inputs for value in after.values] == [(), (), (), (0, 2), (0, 2), (4,)]
+    assert after.became[y.id] == 5
+    assert rebuild(plan, doubled, []) is plan
+
+
+def test_what_stands_for_another_takes_its_readers_and_its_node():
+    g, x, y, plan = sample()
+    assert reduced(plan, [0, 1, 2, 3]) is plan
+    after = reduced(plan, [0, -1, 0, 3])
+    assert [value.inputs for value in after.values] == [(), (0,)]
+    assert after.became == {x.id: 0, y.inputs[0].id: 0, y.id: 1}
+    assert len(g) == 4
+
+
+def test_where_there_is_nothing_to_do_the_plan_is_handed_on():
+    g = gf.ExprGraph()
+    y = gf.tanh(gf.vector(g, 3))
+    plan = plan_of([y], [y])
+    for each in PIPELINE[: PIPELINE.index(lower)]:
+        assert each(plan) is plan, each.__name__
+
+
+def test_equal_things_are_one_kind():
+    kinds = Kinds()
+    assert [kinds.number(thing) for thing in ((1, 2), "a", (1,) + (2,), "a", (2,))] == [0, 1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3), (2, 3, 4), (1, 3, 1), (0, 2)])
