@@ -405,6 +405,7 @@ class TapeMachine:
         if self._watcher.is_active or self.program.assignments:
             return 0
         self._take_over()
+        self._pace.begin()
         count = min(self._pace.rows, len(work.values) - first)
         calls = work.steps_ahead(count)
         if calls is None:
@@ -418,7 +419,6 @@ class TapeMachine:
             work.needs_finite,
             calls,
         )
-        self._pace.begin()
         done = self._executable.run_rows(rows, self.runs + 1)
         self.runs += done
         if done:
