@@ -146,7 +146,7 @@ class _Folding:
         place = self._place(number, pointer, indices)
         if not lanes or operand.strides[-1] == 0:
             return writer.splat(writer.load(place, operand.element), lanes)
-        return writer.load(place, operand.element, lanes, used)
+        return writer.load(place, operand.element, lanes, used, repeats=True)
 
     def _place(self, number: int, pointer: Value, indices: Sequence[Value]) -> Value:
         """The address at some indices of the folded axes; there are none where these have no element but the first."""

@@ -245,7 +245,7 @@ class _Rows:
         if self.is_along:
             if self.steps[number] == 0:
                 return self.writer.splat(self.writer.load(place, element), lanes)
-            return self.writer.load(place, element, lanes, used)
+            return self.writer.load(place, element, lanes, used, repeats=True)
         pointers = list(self.round.pointers)
         pointers[number] = place
         return self.round._replace(pointers=pointers).load(number)

@@ -283,35 +283,45 @@ class Writer:
         stored = "i8" if element == "i1" else element
         return self.value(f"getelementptr {stored}, ptr {pointer.name}, i64 {index.name}", "ptr")
 
-    def load(self, pointer: Value, element: str, lanes: int = 0, count: int | None = None) -> Value:
-        """Load consecutive elements; with `count` only the first ones, the other lanes are zero."""
+    def load(
+        self, pointer: Value, element: str, lanes: int = 0, count: int | None = None, *, repeats: bool = False
+    ) -> Value:
+        """Load consecutive elements; with `count` only the first ones.
+
+        The other lanes are zero, or with `repeats` the first element again: code generation takes 0 / 0 for zero, so
+        lanes that a select is to leave out must not be known to be zero.
+        """
         stored = "i8" if element == "i1" else element
         loaded = Value("", stored, lanes)
         if count is None or not lanes:
             found = self.value(f"load {loaded.type}, ptr {pointer.name}, align {_bytes(stored)}", stored, lanes)
-        elif _pieces(count):
-            found = Value("zeroinitializer", stored, lanes)
-            for start, width in _pieces(count):
-                found = self._with_piece(found, pointer, start, width)
         else:
-            name = f"llvm.masked.load.v{lanes}{_letter(stored)}.p0"
-            self.declarations.add(f"declare {loaded.type} @{name}(ptr, i32, <{lanes} x i1>, {loaded.type})")
-            found = self.value(
-                f"call {loaded.type} @{name}(ptr {pointer.name}, i32 {_bytes(stored)}, {_mask(lanes, count)}, "
-                f"{loaded.type} zeroinitializer)",
-                stored,
-                lanes,
+            others = Value("zeroinitializer", stored, lanes)
+            found = self._load_first(
+                pointer, count, self.splat(self.load(pointer, stored), lanes) if repeats else others
             )
         return found if element != "i1" else self.compare("ne", found, self.constant(0, found))
+
+    def _load_first(self, pointer: Value, count: int, others: Value) -> Value:
+        """A vector whose first lanes come from memory, the others from another vector."""
+        for start, width in _pieces(count):
+            others = self._with_piece(others, pointer, start, width)
+        if _pieces(count):
+            return others
+        stored, lanes = others.element, others.lanes
+        name = f"llvm.masked.load.v{lanes}{_letter(stored)}.p0"
+        self.declarations.add(f"declare {others.type} @{name}(ptr, i32, <{lanes} x i1>, {others.type})")
+        mask = _mask(lanes, count)
+        arguments = f"ptr {pointer.name}, i32 {_bytes(stored)}, {mask}, {others}"
+        return self.value(f"call {others.type} @{name}({arguments})", stored, lanes)
 
     def _with_piece(self, whole: Value, pointer: Value, start: int, width: int) -> Value:
         """The vector with some consecutive elements of memory in the lanes with the same numbers."""
         piece = self.load(self.offset(pointer, Value(str(start), "i64"), whole.element), whole.element, width)
         # As long as the vector, with zeros behind it, then the two side by side.
-        filled = [min(lane, width) for lane in range(whole.lanes)]
         zeros = Value("zeroinitializer", piece.element, width)
-        long = self.shuffle(piece, zeros, filled)
-        if start == 0:
+        long = self.shuffle(piece, zeros, [min(lane, width) for lane in range(whole.lanes)])
+        if whole.name == "zeroinitializer":
             return long
         inside = range(start, start + width)
         chosen = [whole.lanes + lane - start if lane in inside else lane for lane in range(whole.lanes)]

@@ -85,6 +85,28 @@ def test_folds_of_expressions(width, shape, data):
 
 
 @by_width
+@pytest.mark.parametrize("dtype", [float32, float64])
+@pytest.mark.parametrize("kind", ["sum", "max", "min", "prod"])
+def test_lanes_behind_the_end_never_count(width, dtype, kind):
+    """What is loaded there may be 0 / 0, which code generation takes for zero."""
+    quotient = trace(lambda x, y: x / y, [dtype] * 2)
+    difference = trace(lambda x, y: (x - 1.0) / (y - 1.0) + x.log(), [dtype] * 2)
+    for size in (1, 2, 3, 5, 12, 15, 31):
+        x = np.linspace(1.5, 2.0, size).astype(dtype)
+        for before in (quotient, difference):
+            compare(width, loops.Reduce(kind, (0,), False, before), [x, x[::-1].copy()], dtype, ())
+
+    def shares(x, y):
+        quotient = x / y
+        return quotient / quotient.row_sum() + quotient.row_max()
+
+    for size in (1, 2, 3, 5, 12, 15, 31):
+        x = np.linspace(1.5, 2.0, 3 * size).astype(dtype).reshape(3, size)
+        loop = loops.Rows.of(1, shares, TensorType(dtype, x.shape), TensorType(dtype, x.shape))
+        compare(width, loop, [x, x[::-1].copy()], dtype, x.shape)
+
+
+@by_width
 @pytest.mark.parametrize("dtype", [float32, float64, int64])
 def test_folds_of_nothing(width, dtype):
     after = trace(lambda x: x + 2, [dtype])
