@@ -190,8 +190,11 @@ def _unchanged(dtype: DType) -> ScalarProgram:
 
 
 def _is_plain(constant: Array) -> bool:
-    """Whether a constant is a finite number, which can stand in a program."""
-    return constant.ndim == 0 and bool(np.isfinite(constant))
+    """Whether a constant is a finite number, which can stand in a program.
+
+    Not -0.0: it equals 0.0, and equal programs are one kernel.
+    """
+    return constant.ndim == 0 and bool(np.isfinite(constant)) and not (constant == 0 and np.signbit(constant))
 
 
 def _users(plan: Plan) -> list[int]:

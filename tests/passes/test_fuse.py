@@ -73,6 +73,32 @@ def test_programs_stay_within_bounds():
 
 
 @pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_zeros_of_both_signs_stay_apart(backend):
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3, value=[1.0, 2.0, 3.0])
+    above, below = x * 0.0, x * -0.0
+    with gf.TapeMachine(g, backend=backend) as vm:
+        vm.run_all()
+    assert not np.signbit(above.value).any()
+    assert np.signbit(below.value).all()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
+def test_equal_structures_with_other_numbers_stay_apart(backend):
+    g = gf.ExprGraph()
+    x, y = gf.vector(g, 3, value=[1.0, 2.0, 3.0]), gf.vector(g, 3, value=[4.0, 5.0, 6.0])
+    nodes = [gf.tanh(a * number - b) for a, b in _pairs(x, y) for number in (2.0, 3.0)]
+    with gf.TapeMachine(g, backend=backend) as vm:
+        vm.run_all()
+    expected = [np.tanh(a * number - b) for a, b in _pairs(x.value, y.value) for number in (2.0, 3.0)]
+    np.testing.assert_allclose([node.value for node in nodes], expected, rtol=1e-6)
+
+
+def _pairs(x, y):
+    return (x, y), (y, x), (x, x)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "native"])
 @pytest.mark.parametrize("seed", range(8))
 def test_values_stay_what_they_are(seed, backend):
     """By numpy to the last bit; machine code may add up a fold in another order once it reads other operands."""
