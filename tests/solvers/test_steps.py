@@ -112,19 +112,24 @@ def test_steps_allocate_nothing_after_the_first(kind, options, backend):
     with solving_on(backend):
         for _ in range(2):
             solver.step(situation.nodes)
+    grown, needed = [], []
     tracemalloc.start()
     try:
         solver.step(situation.nodes)
-        before, _ = tracemalloc.get_traced_memory()
-        tracemalloc.reset_peak()
-        for _ in range(20):
-            solver.step(situation.nodes)
-        after, peak = tracemalloc.get_traced_memory()
+        # Threads that other tests have left asleep may wake and allocate: the least of several rounds is the solver's.
+        for _ in range(3):
+            before, _ = tracemalloc.get_traced_memory()
+            tracemalloc.reset_peak()
+            for _ in range(20):
+                solver.step(situation.nodes)
+            after, peak = tracemalloc.get_traced_memory()
+            grown.append(after - before)
+            needed.append(peak - before)
     finally:
         tracemalloc.stop()
     # The block has 800,000 bytes. numpy converts in buffers of its own of some 100 kilobytes where dtypes are mixed.
-    assert after - before < 1_000
-    assert peak - before < 150_000
+    assert min(grown) < 1_000
+    assert min(needed) < 150_000
 
 
 def given_as(nodes):
