@@ -27,12 +27,12 @@ PANEL_DEPTH = 512
 # Rows of a tile at most: they may all lie a power of two apart, where the first cache keeps eight.
 TILE_ROWS = 8
 # Multiplications that make a product large enough to be divided into chunks, and those of a chunk at least: some 35 and
-# 9 microseconds of one core. A sentence at a time, as networks of a few hundred numbers need it, stays below.
-LARGE, CHUNK = 2**21, 2**19
+# 5 microseconds of one core. A sentence at a time, as networks of a few hundred numbers need it, stays below.
+LARGE, CHUNK = 2**21, 2**18
 # Chunks at most.
 CHUNKS = 32
-# Rows of a chunk at least, for each one reads the right factor; four times as many where it has to be packed.
-CHUNK_ROWS = 64
+# Rows of a chunk at least, for each one reads the right factor; eight times as many where it has to be packed.
+CHUNK_ROWS = 32
 
 
 class Division(NamedTuple):
@@ -78,7 +78,7 @@ def _chunk_sizes(writer: Writer, product: Product) -> tuple[int, int]:
         return -(-rest // _dot_sizes(writer)[1]), CHUNK_ROWS
     main = product._replace(columns=product.columns - rest)
     panels = -(-main.columns // (_panel_vectors(writer, main) * lanes_of(writer, product.element)))
-    return panels, 4 * CHUNK_ROWS if _needs_packing(writer, main) else CHUNK_ROWS
+    return panels, 8 * CHUNK_ROWS if _needs_packing(writer, main) else CHUNK_ROWS
 
 
 def write_matrix_product(

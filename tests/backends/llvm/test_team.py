@@ -185,6 +185,17 @@ def test_stepping_and_watching_with_helpers(many_cores, options):
     assert found == found[:1] * 4
 
 
+def test_paranoid_mode_with_helpers(many_cores, monkeypatch):
+    g = large_graph(steps=1)
+    found = []
+    for is_paranoid in "01":
+        monkeypatch.setenv("GRAPHFLOW_PARANOID", is_paranoid)
+        with gf.TapeMachine(g, backend="native", threads=2) as machine:
+            machine.run_all()
+            found.append(machine.value_of(g.cost).tobytes())
+    assert found[0] == found[1]
+
+
 def test_rows_run_with_helpers_have_the_same_bits(many_cores):
     """One call of machine code for many rows; a solver's steps in between."""
     found = []
