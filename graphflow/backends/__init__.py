@@ -118,8 +118,11 @@ class Executable(abc.ABC):
         """
         return stopwatch(self, [partial(self.step, position, number) for position in range(count)], nothing)
 
-    def close(self) -> None:  # noqa: B027 - most hold nothing that has to be given back
-        """Give back what else than memory it holds, such as threads. It can still be read."""
+    def close(self, *, is_final: bool = True) -> None:  # noqa: B027 - most hold nothing that has to be given back
+        """Give back what else than memory it holds, such as threads, and wait for their end if this is final.
+
+        It can still be read.
+        """
 
     position: int = 0
 

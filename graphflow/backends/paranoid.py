@@ -134,8 +134,8 @@ class ParanoidExecutable(Executable):
             return self._seen.array(operand)
         return self._inner.array(self._spread.moved(operand))
 
-    def close(self) -> None:
-        self._inner.close()
+    def close(self, *, is_final: bool = True) -> None:
+        self._inner.close(is_final=is_final)
 
     def _guarded(self, kind: str, key: int, array: Array) -> Array:
         """A copy of an array with canaries, no better aligned than the array itself."""

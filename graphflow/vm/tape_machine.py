@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from types import TracebackType
@@ -118,6 +119,7 @@ class TapeMachine:
         self._is_closed = False
         self._position = 0
         self._held: RunValues | None = None
+        self._ending: weakref.finalize[..., TapeMachine] | None = None
         self._pace = Pace()
         self.runs = 0
         """How many runs have begun; random nodes give new numbers in each. Set it to go on where another left off."""
@@ -313,6 +315,10 @@ class TapeMachine:
             self.program: Program = compile_request(self._request)
             storage = storage_of(self.program, self._graph.positions, self._seed, self._graph.overrides)
             self._executable: Executable = self._backend.compile(self.program, storage)
+        # Nodes may read from the executable for longer than there is a machine: its threads end with the machine.
+        before, self._ending = self._ending, weakref.finalize(self, self._executable.close, is_final=False)
+        if before is not None:
+            before()
         arrays = ResultArrays(self.program.results, self._executable.array)
         self._values = RunValues(self._graph, arrays, self.program.computed_at)
         read = (*self.program.inputs, *(source for _, source in self.program.assignments))

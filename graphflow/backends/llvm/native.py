@@ -218,9 +218,9 @@ class NativeExecutable(Executable):
     def array(self, operand: Operand) -> Array:
         return self._linker.arrays.array(operand)
 
-    def close(self) -> None:
+    def close(self, *, is_final: bool = True) -> None:
         if self._team is not None:
-            self._team.close()
+            self._team.close(is_final=is_final)
 
     def _begin(self, number: int) -> None:
         self._linker.run_number = number

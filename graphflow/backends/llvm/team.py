@@ -276,11 +276,15 @@ class Team:
     def __exit__(self, *_: object) -> None:
         self._words[IS_RUNNING] = 0
 
-    def close(self) -> None:
-        """End the helpers, after the chunks that they are at. A run that is under way goes on without them."""
+    def close(self, *, is_final: bool = True) -> None:
+        """End the helpers, after the chunks that they are at. A run that is under way goes on without them.
+
+        Args:
+            is_final: whether to wait for their end; the garbage collector must not, for it may hold what they need.
+        """
         self._words[IS_RUNNING] = 0
         self._dismissal()
-        for helper in self._helpers:
+        for helper in self._helpers if is_final else ():
             if helper.thread.is_alive() and helper.thread is not threading.current_thread():
                 helper.thread.join()
 
