@@ -198,3 +198,20 @@ def test_joins(backend, axis, parts, dtype, is_strided):
     expected = np.stack(same, axis)
     found = run_loop(loops.Concat(axis, new_axis=True), same, type_of(expected), backend=backend, is_strided=is_strided)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [float32, float64, int64])
+@pytest.mark.parametrize(
+    ("ids", "row"), [((7, 30), (40,)), ((500,), (3, 5)), ((600,), (7,)), ((5000,), ()), ((9,), (500,))]
+)
+def test_rows_are_added_up_at_their_ids(backend, dtype, ids, row):
+    """Few rows and many, narrow and wide: some are sorted first."""
+    generator = np.random.default_rng(3)
+    at = generator.integers(0, 9, ids)
+    updates = (generator.normal(size=(*ids, *row)) * 100.0).astype(dtype)
+    expected = np.zeros((11, *row), dtype)
+    np.add.at(expected, at, updates)
+    found = run_loop(loops.Scatter(11), [at, updates], TensorType(dtype, expected.shape), backend=backend)
+    bound = {float32: 1e-5, float64: 1e-13, int64: 0.0}[dtype]
+    np.testing.assert_allclose(found, expected, rtol=bound, atol=1e3 * bound)
