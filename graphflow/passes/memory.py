@@ -7,9 +7,7 @@ from dataclasses import dataclass, field, replace
 from graphflow.loops import Reshape, View
 from graphflow.passes.plan import Place, Plan, Value, contiguous_strides, placed
 from graphflow.tensortype import Shape
-
-# One cache line, and the widest vector register.
-ALIGNMENT = 64
+from graphflow.values import ALIGNMENT
 
 
 def place(plan: Plan) -> Plan:

@@ -15,9 +15,7 @@ from graphflow.passes.plan import Place, contiguous_strides
 from graphflow.positions import PositionTable
 from graphflow.tape.program import Instruction, Operand, Program
 from graphflow.tensortype import TensorType
-from graphflow.values import Array
-
-ALIGNMENT = 64
+from graphflow.values import ALIGNMENT, Array
 
 
 def run_loop(
