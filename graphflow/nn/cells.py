@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple, final
 
 from graphflow.construct import matrix, vector
@@ -126,11 +127,22 @@ class GRU:
 
 @final
 class RNN:
-    """The plain recurrent cell: h' = tanh(wx x + wh h + b).
+    """The plain recurrent cell: h' = activation(wx x + wh h + b).
 
     Args:
         g, inputs, hidden, name: as for LSTM.
         bias: initialiser of b, zeros by default.
+        activation: tanh, sigmoid, rectify or another function from a node to one of its type.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> cell = RNN(g, 3, 2, activation=gf.sigmoid)
+        >>> h = cell(gf.vector(g, 3, value=[0, 0, 0]), gf.vector(g, 2, value=[0, 0]))
+        >>> with gf.TapeMachine(g, outputs=[h]) as vm:
+        ...     vm.run_all()
+        >>> h.value
+        array([0.5, 0.5], dtype=float32)
 
     Source: Elman 1990.
     """
@@ -143,11 +155,13 @@ class RNN:
         *,
         name: str = "rnn",
         bias: Initializer | None = None,
+        activation: Callable[[Node], Node] = tanh,
         dtype: object = "float32",
     ) -> None:
+        self.activation = activation
         self.gate = Gate(g, inputs, hidden, name, bias=bias, dtype=dtype)
         self.parameters = self.gate.parameters
 
     def __call__(self, x: Node, h: Node) -> Node:
         """One step: x [inputs] or [batch, inputs], and the hidden state before it, to the one after it."""
-        return tanh(self.gate(x, h))
+        return self.activation(self.gate(x, h))
