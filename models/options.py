@@ -6,13 +6,13 @@ Hyperparameters go into the checkpoint. A resumed run takes them from there; giv
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, NoReturn, get_args
+from typing import Any, Literal, get_args
 
 import graphflow as gf
+from command_line import Parser, UsageError, number
 from corpus import NAMES, SPLITS, Split
 from progress import MODES, Mode
 from s2s_model import BiasInit, Cell, Feed
@@ -25,10 +25,6 @@ TENSORS: Mapping[str, Literal["base64", "lists"]] = {"base64": "base64", "number
 
 MINUTE_SECONDS = 45.0  # with loading and compiling, a run of this length ends within a minute
 EPOCHS = 300
-
-
-class UsageError(Exception):
-    """The command is not usable. The message is one line; the program prints it and exits with 2."""
 
 
 SOLVERS: Mapping[str, Callable[..., gf.Solver]] = {
@@ -167,34 +163,8 @@ def check_same(saved: Hyperparameters, given: Mapping[str, Any], path: str) -> N
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message} (--help lists the options)")
-
-
-def _number(
-    kind: type[int | float], low: float, high: float = math.inf, *, open_end: bool = False
-) -> Callable[[str], float]:
-    """A converter for argparse: a finite number from low to high, which open_end excludes."""
-
-    def convert(text: str) -> int | float:
-        try:
-            value = kind(text)
-            is_good = math.isfinite(value) and low <= value <= high and not (open_end and value == high)
-        except (ValueError, OverflowError):
-            is_good = False
-        if not is_good:
-            what = "a whole number" if kind is int else "a number"
-            end = "" if high == math.inf else f" to {'below ' if open_end else ''}{high:g}"
-            up = " or more" if high == math.inf else ""
-            raise argparse.ArgumentTypeError(f"{text!r} is not {what} from {low:g}{end}{up}")
-        return value
-
-    return convert
-
-
 def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
-    count, rate = _number(int, 1), _number(float, 0)
+    count, rate = number(int, 1), number(float, 0)
     model = parser.add_argument_group("model")
     model.add_argument(
         "--preset",
@@ -214,7 +184,7 @@ def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--embedding", type=count, metavar="N", help="(20)")
     model.add_argument(
         "--max-sentence",
-        type=_number(int, 2, 1000),
+        type=number(int, 2, 1000),
         metavar="T",
         help="steps of the graph (30); a sentence has at most T - 1 characters",
     )
@@ -226,12 +196,12 @@ def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     learning.add_argument("--solver", choices=tuple(SOLVERS), help="(rmsprop)")
     learning.add_argument("--learn-rate", type=rate, metavar="X", help="(0.01)")
     learning.add_argument(
-        "--rho", type=_number(float, 0, 1, open_end=True), metavar="X", help="memory of RMSProp (0.98; book: 0.999)"
+        "--rho", type=number(float, 0, 1, open_end=True), metavar="X", help="memory of RMSProp (0.98; book: 0.999)"
     )
     learning.add_argument("--l2-reg", type=rate, metavar="X", help="1e-6 with RMSProp, else 0")
     learning.add_argument("--clip", type=rate, metavar="X", help="bound of each element of the gradient (5; 0: none)")
     learning.add_argument("--clip-norm", type=rate, metavar="X", help="bound of the gradient's length (none)")
-    learning.add_argument("--seed", type=_number(int, 0), metavar="N", help="of weights, order and samples (0)")
+    learning.add_argument("--seed", type=number(int, 0), metavar="N", help="of weights, order and samples (0)")
     data = parser.add_argument_group("data")
     data.add_argument(
         "--corpus",
@@ -244,16 +214,16 @@ def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     data.add_argument("--reserved", choices=get_args(Choice), help="characters 0x02 to 0x04 in the text (error)")
     data.add_argument(
         "--validation",
-        type=_number(float, 0, 1, open_end=True),
+        type=number(float, 0, 1, open_end=True),
         metavar="SHARE",
         help="held out of the training (0.05, at most 1,000 sentences)",
     )
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    seconds = _number(float, 0)
+    seconds = number(float, 0)
     length = parser.add_argument_group("length of the run")
-    length.add_argument("--epochs", type=_number(int, 0), metavar="N", help=f"({EPOCHS})")
+    length.add_argument("--epochs", type=number(int, 0), metavar="N", help=f"({EPOCHS})")
     length.add_argument(
         "--max-seconds",
         type=seconds,
@@ -262,7 +232,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     length.add_argument(
         "--patience",
-        type=_number(int, 1),
+        type=number(int, 1),
         metavar="N",
         help="stop after N epochs in which the held-out loss did not fall (never)",
     )
@@ -285,7 +255,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_showing(parser: argparse.ArgumentParser) -> None:
-    seconds = _number(float, 0)
+    seconds = number(float, 0)
     showing = parser.add_argument_group("showing")
     showing.add_argument(
         "--report-every",
@@ -294,12 +264,10 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="seconds between two reports on stdout (5; 0: at each epoch's end and only there)",
     )
-    showing.add_argument(
-        "--samples", type=_number(int, 0), metavar="N", default=3, help="lines of text in a report (3)"
-    )
+    showing.add_argument("--samples", type=number(int, 0), metavar="N", default=3, help="lines of text in a report (3)")
     showing.add_argument(
         "--temperature",
-        type=_number(float, 0),
+        type=number(float, 0),
         metavar="T",
         default=0.7,
         help="of samples: 0 takes the most probable character, 1 the model's own distribution, more is wilder (0.7)",
@@ -314,7 +282,7 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
     showing.add_argument("--render", type=Path, metavar="FILE", help="draw two of the T steps: .svg, .png or .pdf")
     sampling = parser.add_argument_group("sampling without training")
     sampling.add_argument("--sample", metavar="TEXT", help="continue TEXT with the model of --resume FILE, up to END")
-    sampling.add_argument("--length", type=_number(int, 1), metavar="N", default=200, help="characters at most (200)")
+    sampling.add_argument("--length", type=number(int, 1), metavar="N", default=200, help="characters at most (200)")
 
 
 def parse_options(arguments: Sequence[str]) -> Options:
@@ -323,7 +291,7 @@ def parse_options(arguments: Sequence[str]) -> Options:
     Raises:
         UsageError: one line saying what is wrong.
     """
-    parser = _Parser(
+    parser = Parser(
         prog="s2s_train.py",
         description="Train the 30-step LSTM or GRU of the Gorgonia book's chapter on text, and let it write. Results "
         "go to stdout, progress to stderr. Exit codes: 0, 1 training diverged, 2 usage, 3 bad data or checkpoint, "

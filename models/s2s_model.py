@@ -29,10 +29,6 @@ State = tuple[gf.Node, ...]
 Batch = Sequence[Sequence[int]]
 
 
-class DivergedError(Exception):
-    """The model's numbers are no longer finite. The message is one line; the program prints it and exits with 1."""
-
-
 @final
 class Seq2Seq:
     """The weights and what one step does with them.

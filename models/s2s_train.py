@@ -18,51 +18,30 @@ for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 from collections.abc import Sequence  # noqa: E402 - as above, for all of these
 from pathlib import Path  # noqa: E402
 
-import graphflow as gf  # noqa: E402
+from command_line import fail, run_command  # noqa: E402
 from corpus import Corpus, load_corpus  # noqa: E402
-from options import Hyperparameters, Options, UsageError, check_same, new_hyperparameters, parse_options  # noqa: E402
+from options import Hyperparameters, Options, check_same, new_hyperparameters, parse_options  # noqa: E402
 from plots import draw_run, open_folder, render_steps  # noqa: E402
 from progress import Metrics, open_progress  # noqa: E402
 from reports import Reporter, cut_back  # noqa: E402
 from s2s_data import SAMPLES, Data, check_vocabulary, generator_for, prepare  # noqa: E402
-from s2s_model import DivergedError  # noqa: E402
 from sampling import Sampler  # noqa: E402
 from saved_run import SavedRun, load_run, save_run  # noqa: E402
 from stopping import Interruption, Limits  # noqa: E402
 from training import Training, build_model, run  # noqa: E402
 from vocabulary import START, DataError, make_visible  # noqa: E402
 
+PROGRAM = "s2s_train.py"
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; every failure is one line on stderr and an exit code."""
-    try:
+
+    def command() -> int:
         options = parse_options(arguments)
         return train(options) if options.sample is None else write(options, options.sample)
-    except DivergedError as error:
-        return fail(1, error)
-    except (DataError, gf.CheckpointError) as error:
-        return fail(3, error)
-    except (UsageError, gf.GraphflowError, MemoryError) as error:  # graphflow's: sizes and options that cannot be had
-        return fail(2, error)
-    except BrokenPipeError:  # whoever read stdout has gone; there is nobody to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        return fail(130, "interrupted")
 
-
-def fail(code: int, error: object) -> int:
-    """Say on one line what is wrong."""
-    text = "not enough memory" if isinstance(error, MemoryError) else str(error)
-    print(f"s2s_train.py: {make_visible(one_line(text))}", file=sys.stderr)
-    return code
-
-
-def one_line(text: str) -> str:
-    """A message of graphflow's on one line: what is wrong, got, needs and try; not the line of this program."""
-    first, *rows = text.split("\n")
-    parts = [" ".join(row.split()) for row in rows]
-    return "; ".join([first, *(part for part in parts if part and part.split()[0] not in ("node", "line"))])
+    return run_command(PROGRAM, command)
 
 
 def train(options: Options) -> int:
@@ -148,7 +127,7 @@ def observe(training: Training, corpus: Corpus, options: Options, checkpoint: Pa
     if interruption.signal is None:
         return 0
     saved = f"saved to {str(checkpoint)!r}" if checkpoint else "nothing was saved (--checkpoint FILE)"
-    return fail(128 + interruption.signal, f"interrupted; {saved}")
+    return fail(PROGRAM, 128 + interruption.signal, f"interrupted; {saved}")
 
 
 def write(options: Options, prompt: str) -> int:

@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 import graphflow as gf
-from s2s_model import DivergedError, Seq2Seq
+from command_line import DivergedError
+from s2s_model import Seq2Seq
 
 
 def distribution(logits: npt.ArrayLike, temperature: float = 1.0) -> npt.NDArray[np.float64]:

@@ -11,10 +11,11 @@ from typing import Any, final
 import numpy as np
 
 import graphflow as gf
+from command_line import DivergedError
 from figures import Position, Recent, Totals
 from options import Hyperparameters
 from s2s_data import ORDER, Data, generator_for
-from s2s_model import BatchGraph, DivergedError, SentenceGraph, Seq2Seq, Unrolled, characters_in
+from s2s_model import BatchGraph, SentenceGraph, Seq2Seq, Unrolled, characters_in
 from sampling import Sampler
 from stopping import Interruption, Limits
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import graphflow as gf
-from options import HYPERPARAMETERS, SOLVERS, UsageError, check_same, new_hyperparameters, parse_options
+from command_line import UsageError
+from options import HYPERPARAMETERS, SOLVERS, check_same, new_hyperparameters, parse_options
 
 BOOK = {
     "preset": "book", "cell": "lstm", "feed": "soft", "bias_init": "zero", "padding": "counted", "hidden": 100,

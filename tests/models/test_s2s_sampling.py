@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphflow as gf
-from s2s_model import DivergedError, SentenceGraph
+from command_line import DivergedError
+from s2s_model import SentenceGraph
 from sampling import Sampler, choose, distribution
 from tests.models.s2s_examples import log_softmax, tiny_model, tiny_training, train_batches
 

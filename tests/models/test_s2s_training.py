@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from command_line import DivergedError
 from figures import Recent, Totals
-from s2s_model import DivergedError
 from saved_run import load_run, save_run
 from stopping import Interruption, Limits
 from tests.models.s2s_examples import (
