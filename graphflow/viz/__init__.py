@@ -3,7 +3,11 @@
     labels    text: short, visible, escaped
     style     the look of each role
     frames    which steps and scopes are framed
-    dot       to_dot: a small graph, node by node
+    picture   what is drawn, as data: boxes, edges, frames
+    raw       the view of a small graph: node by node
+    overlay   colours for something measured
+    views     to_dot, and the choice among the views
+    dot       a picture in Graphviz's language
     render    such a text to svg, png or pdf
     notebook  what a notebook shows
     heatmap   matrices and curves
@@ -14,13 +18,24 @@ Graphs and nodes reach these through `graph.DRAWING`, since pictures lie above g
 from __future__ import annotations
 
 from graphflow.graph import DRAWING
-from graphflow.viz.dot import to_dot
 from graphflow.viz.heatmap import heat_map, heat_map_triple, loss_curve, save_figure
 from graphflow.viz.notebook import mime_bundle
+from graphflow.viz.overlay import Overlay
 from graphflow.viz.render import render_graph
+from graphflow.viz.views import picture_of, to_dot
 
 DRAWING.to_dot = to_dot
 DRAWING.render = render_graph
 DRAWING.svg = mime_bundle
 
-__all__ = ["heat_map", "heat_map_triple", "loss_curve", "mime_bundle", "render_graph", "save_figure", "to_dot"]
+__all__ = [
+    "Overlay",
+    "heat_map",
+    "heat_map_triple",
+    "loss_curve",
+    "mime_bundle",
+    "picture_of",
+    "render_graph",
+    "save_figure",
+    "to_dot",
+]

@@ -7,8 +7,8 @@ from typing import Final
 from graphflow.errors import GraphflowError
 from graphflow.graph import GraphView
 from graphflow.node import Node
-from graphflow.viz.dot import to_dot
 from graphflow.viz.render import draw
+from graphflow.viz.views import to_dot
 
 LIMIT: Final = 150
 SECONDS: Final = 10.0

@@ -13,7 +13,8 @@ from typing import Final
 from graphflow.atomic_file import write_atomically
 from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
-from graphflow.viz.dot import LIMIT, to_dot
+from graphflow.viz.overlay import Overlay
+from graphflow.viz.views import LIMIT, to_dot
 
 FORMATS: Final = ("svg", "png", "pdf")
 SECONDS: Final = 60.0
@@ -32,6 +33,7 @@ def render_graph(
     limit: int = LIMIT,
     timeout: float = SECONDS,
     legend: bool = True,
+    color_by: str | Overlay = "role",
 ) -> Path:
     """Draw a graph to a file; an older file of that name is replaced only when the new one is complete.
 
@@ -41,6 +43,7 @@ def render_graph(
         limit: the largest number of nodes.
         timeout: seconds after which drawing is given up.
         legend: whether the picture explains its colours and shapes.
+        color_by: "role", or an `Overlay` of something measured.
 
     Returns:
         The path.
@@ -50,7 +53,7 @@ def render_graph(
         file that cannot be written; OptionError: an option outside its range.
     """
     target, form = picture_path(path, FORMATS)
-    content = draw(to_dot(view, limit=limit, legend=legend), form, timeout)
+    content = draw(to_dot(view, limit=limit, legend=legend, color_by=color_by), form, timeout)
     write_picture(target, content)
     return target
 

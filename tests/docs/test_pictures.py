@@ -15,7 +15,7 @@ LARGEST = 100_000
 
 def nodes_of_svg(text):
     """Node -> its lines, as a viewer sees them."""
-    found = re.findall(r'<g id="node\d+" class="node">\s*<title>(n\d+)</title>(.*?)(?=<!--|\Z)', text, re.DOTALL)
+    found = re.findall(r'<g id="n\d+" class="node">\s*<title>(n\d+)</title>(.*?)(?=<!--|\Z)', text, re.DOTALL)
     lines = {name: re.findall(r"<text[^>]*>([^<]*)</text>", rest) for name, rest in found}
     return {name: [html.unescape(line) for line in each] for name, each in lines.items()}
 

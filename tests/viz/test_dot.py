@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphflow as gf
-from graphflow.viz.dot import LIMIT
+from graphflow.viz.views import LIMIT
 from tests.viz.graphs import GOLDEN, GRAPHS, golden_text, steps, two_layers
 
 
