@@ -95,9 +95,10 @@ from graphflow.solvers import (
     VanillaSolver,
 )
 from graphflow.tape.program import Program
+from graphflow.version import VERSION
 from graphflow.vm import LispMachine, Profile, ProfileGroup, ProfileRow, TapeMachine, compile_graph, function
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "AdaGradSolver",

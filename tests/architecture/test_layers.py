@@ -10,7 +10,7 @@ from tests.architecture.source import ROOT, imports, module_name, parse, python_
 
 # A module imports only from lines above, or from further left on its own line; models/ stands below all of them.
 LAYERS = (
-    "origin errors dtypes atomic_file strict_json",
+    "origin errors dtypes atomic_file strict_json version",
     "tensortype values streams",
     "scalars loops",
     "op",
@@ -23,6 +23,7 @@ LAYERS = (
     "backends",
     "vm",
     "solvers nn viz json_values checkpoint_document checkpoint parallel testing",
+    "command __main__",
 )
 RANKS = {unit: (line, place) for line, units in enumerate(LAYERS) for place, unit in enumerate(units.split())}
 
