@@ -17,6 +17,7 @@
     └── RenderError       (RuntimeError)     a picture that cannot be drawn
 
 The text always has the same order: what op and what is wrong, what it got, what it needs, what to try, and where.
+What fails during a run also shows what was read, and the nodes before and behind.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ class GraphflowError(Exception):
         hint: what to try; may name operands as the headline does.
         where: the line at which the node concerned was made; by default the user's line that is running.
         operands: descriptions of the operands, such as `x: float32[3]`.
+
+    Attributes:
+        surroundings: rows of the text that a machine adds during a run: what was read, the nodes before and behind.
     """
 
     def __init__(
@@ -59,6 +63,7 @@ class GraphflowError(Exception):
         self.op: str | None = None
         self.operands = tuple(str(operand) for operand in operands)
         self.operand_names = self.operands
+        self.surroundings: tuple[tuple[str, str], ...] = ()
 
     def about(self, op: str, operands: Sequence[str], names: Sequence[str]) -> None:
         """Complete the message with the op and the operands, once the nodes they came from are known."""
@@ -73,7 +78,8 @@ class GraphflowError(Exception):
             hint = hint and _filled(hint, self.operand_names)
         lines = [f"{self.op}: {headline}" if self.op else headline]
         node = f"made at {self.where}" if self.where else None
-        rows = (("got", self.got), ("needs", self.needs), ("try", hint), ("node", node), ("line", str(self.raised_at)))
+        said = (("got", self.got), ("needs", self.needs), ("try", hint))
+        rows = (*said, *self.surroundings, ("node", node), ("line", str(self.raised_at)))
         lines += [f"  {label:<7} {text}" for label, text in rows if text]
         return "\n".join(lines)
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from graphflow.blocks import block_of
 from graphflow.dtypes import is_float
-from graphflow.errors import GradientError, GraphflowError, MachineError, OpContractError, OptionError, UnboundError
+from graphflow.errors import GradientError, GraphflowError, MachineError, OpContractError, OptionError
 from graphflow.graph import ExprGraph, GraphView, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE
 from graphflow.storage import store
 from graphflow.streams import check_seed, stream_generator
 from graphflow.values import Array
+from graphflow.vm.failures import failed, surround, unbound
 from graphflow.vm.holding import RunValues
 
 
@@ -119,9 +120,7 @@ class LispMachine:
             return override
         if node.op is None:
             if node.storage is None or not node.is_bound:
-                raise UnboundError(
-                    f"{node} has no value", needs="a bound value", hint=f"gf.let({node.label}, ...)", where=node.origin
-                )
+                raise unbound(node)
             return node.storage.copy()
         op, arguments = node.op, [values[operand.id] for operand in node.inputs]
         if op.slot is not None:
@@ -133,16 +132,14 @@ class LispMachine:
         try:
             with np.errstate(all="ignore"):
                 found = np.array(op.evaluate(*arguments, *extra), dtype=node.dtype)
-        except GraphflowError as error:
-            error.where = error.where or node.origin
-            raise
         except Exception as error:
-            raise MachineError(
-                f"the evaluation of {node} failed",
-                got=f"{type(error).__name__}: {error}",
-                needs="an op whose numpy evaluation accepts these inputs",
-                where=node.origin,
-            ) from error
+            told = (
+                error if isinstance(error, GraphflowError) else failed(f"the evaluation of {node} failed", node, error)
+            )
+            surround(told, node, [operand.label for operand in node.inputs], arguments)
+            if told is error:
+                raise
+            raise told from error
         if found.shape != node.shape:
             raise OpContractError(
                 f"{op.name}: evaluate and infer disagree",

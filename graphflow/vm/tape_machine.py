@@ -13,7 +13,7 @@ import numpy as np
 
 from graphflow.backends import Executable, Rows, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
-from graphflow.errors import GraphflowError, MachineError, OptionError, UnboundError
+from graphflow.errors import MachineError, OptionError
 from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
 from graphflow.passes import BLENDING, EVALUATION_PIPELINE, PIPELINE
@@ -22,6 +22,7 @@ from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
 from graphflow.vm.compiling import Keep, collector_paused, compile_request, request_of
+from graphflow.vm.failures import explain, unbound
 from graphflow.vm.holding import ResultArrays, RunValues
 from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
@@ -386,13 +387,7 @@ class TapeMachine:
         if self._unbound:
             self._unbound = [node for node in self._unbound if not node.is_bound]
             if self._unbound:
-                node = self._unbound[0]
-                raise UnboundError(
-                    f"{node} has no value",
-                    needs="a value before the run",
-                    hint=f"gf.let({node.label}, ...)",
-                    where=node.origin,
-                )
+                raise unbound(self._unbound[0])
 
     def _run_row(self, work: RowWork, number: int) -> bool:
         """Do one row of `run_over`; whether it went well, and what it recorded is as wanted."""
@@ -500,15 +495,5 @@ class TapeMachine:
                 store(target, value)
 
     def _explain(self, error: BaseException, number: int) -> None:
-        """Say which node an instruction's error belongs to; what is not of our family becomes so."""
-        node = self.program.instructions[number].node
-        if isinstance(error, GraphflowError):
-            error.where = error.where or node.origin
-            error.op = error.op or (node.op.name if node.op is not None else None)
-        elif isinstance(error, Exception):
-            raise MachineError(
-                f"instruction {number} failed: {node}",
-                got=f"{type(error).__name__}: {error}",
-                needs="an op whose numpy evaluation accepts these inputs",
-                where=node.origin,
-            ) from error
+        """Say which instruction an error belongs to."""
+        explain(error, number, self.program.instructions[number], self._executable.array)

@@ -15,6 +15,8 @@ from graphflow.node import Node
 from graphflow.tape.program import Instruction
 from graphflow.values import Array
 from graphflow.vm.compiling import listed
+from graphflow.vm.failures import surround
+from graphflow.vm.summary import operand_names
 
 Logger = Callable[[str], object] | logging.Logger
 
@@ -74,7 +76,7 @@ class Watcher:
             if value is not None:
                 if node.id in self._numbers:
                     self.show(node, value)
-                self._check(node, value, "bound to it", ())
+                self._check(node, value, "bound to it", (), ())
 
     def show(self, node: Node, value: Array) -> None:
         """Log the value of a watched node."""
@@ -85,14 +87,15 @@ class Watcher:
         node = instruction.node
         if self._is_logging:
             self._write(f"{number:>5}  {instruction}  = {self._text(output)}")
-        self._check(node, output, f"computed by instruction {number}: {instruction.loop}", inputs)
+        how = f"computed by instruction {number}: {instruction.loop}"
+        self._check(node, output, how, operand_names(instruction), inputs)
 
     def _text(self, value: Array) -> str:
         return np.array2string(
             value, threshold=20, formatter={"float_kind": lambda number: format(number, self._format)}
         ).replace("\n", "")
 
-    def _check(self, node: Node, value: Array, how: str, inputs: Sequence[Array]) -> None:
+    def _check(self, node: Node, value: Array, how: str, names: Sequence[str], inputs: Sequence[Array]) -> None:
         if value.dtype.kind != "f" or not (self._nan or self._inf):
             return
         for is_wanted, name, found in ((self._nan, "NaN", np.isnan), (self._inf, "infinity", np.isinf)):
@@ -100,27 +103,15 @@ class Watcher:
                 first = tuple(int(axis) for axis in np.argwhere(places)[0]) if value.ndim else ()
                 belongs = f", in the gradient of {node.gradient_of}" if node.gradient_of is not None else ""
                 made = f" made at {node.gradient_of.origin}" if node.gradient_of is not None else ""
-                raise NumericalError(
+                error = NumericalError(
                     f"{name} in {node}, {how}{belongs}{made}",
-                    got=f"{int(places.sum())} of {value.size} elements, the first at {first}; inputs {_ranges(inputs)}",
+                    got=f"{int(places.sum())} of {value.size} elements, the first at {first}",
                     needs="finite numbers",
                     hint="a smaller learn rate, clip=, or look at the inputs of this node",
                     where=node.origin,
                 )
-
-
-def _ranges(inputs: Sequence[Array]) -> str:
-    """What an instruction has read: the span of its finite numbers, and how many others there are."""
-    texts = []
-    for array in inputs:
-        is_finite = np.isfinite(array)
-        finite = array[is_finite]
-        span = f"{finite.min():.4g} to {finite.max():.4g}" if finite.size else "nothing finite"
-        nans = int(np.isnan(array).sum())
-        counts = ((nans, "NaN"), (array.size - finite.size - nans, "infinite"))
-        others = "".join(f" and {count} {name}" for count, name in counts if count)
-        texts.append(f"{list(array.shape)} {span}{others}")
-    return "; ".join(texts) or "none"
+                surround(error, node, names, inputs)
+                raise error
 
 
 def _writer(logger: Logger | None) -> Callable[[str], object]:

@@ -14,7 +14,7 @@ LAYERS = (
     "tensortype values streams",
     "scalars loops",
     "op",
-    "positions node graph storage blocks",
+    "positions node explanation graph storage blocks",
     "initializers construct binding",
     "ops",
     "autodiff",

@@ -89,6 +89,10 @@ def test_the_message_of_a_failed_instruction(failing):
     text = str(caught.value)
     assert "failed: middle: float32[3]" in text
     assert "got     ValueError: operands could not be broadcast" in text
+    assert text.startswith("blow: instruction ")
+    assert "\n  inputs  before: float32[3] 2 to 6, mean 4\n" in text
+    assert "\n  graph   before -> middle = blow -> after = tanh\n" in text
+    assert "\n  node    made at test_failures.py:" in text
     assert caught.value.__cause__ is RAISE["x"]
 
 
@@ -225,3 +229,53 @@ def test_a_machine_that_could_not_be_compiled_tries_again():
             machine.run_all()
     machine.run_all()
     assert z.value == 15.0
+
+
+# --- what a message shows ---------------------------------------------------------------------------------------------
+
+
+def test_an_input_without_a_value_is_shown_between_its_neighbours(backend):
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3, name="x")
+    for _ in range(5):
+        gf.tanh(x * x)
+    gf.exp(x).name = "y"
+    for machine in (gf.TapeMachine(g, backend=backend), gf.LispMachine(g)):
+        with pytest.raises(gf.UnboundError) as caught:
+            machine.run_all()
+        assert "\n  graph   x -> %1 = hadamard_prod, %3 = hadamard_prod, %5 = hadamard_prod and 3 more\n" in str(
+            caught.value
+        )
+
+
+def test_the_reference_shows_the_same(failing):
+    _, x, *_ = failing
+    RAISE["x"] = ValueError("no")
+    with pytest.raises(gf.MachineError) as caught:
+        gf.LispMachine(x.graph).run_all()
+    assert "\n  inputs  before: float32[3] 2 to 6, mean 4\n  graph   before -> middle = blow -> " in str(caught.value)
+
+
+def test_an_id_out_of_range_is_shown_with_what_was_read(backend):
+    g = gf.ExprGraph()
+    table = gf.matrix(g, (3, 2), name="table", init=gf.ones())
+    ids = gf.vector(g, 2, name="ids", dtype="int64", value=[0, 12345])
+    gf.gather(table, ids).name = "rows"
+    with pytest.raises(gf.PositionError) as caught:
+        gf.TapeMachine(g, backend=backend).run_all()
+    text = str(caught.value)
+    assert text.startswith("gather: the id 12345 is out of range")
+    assert "\n  inputs  table: float32[3, 2] all 1; ids: int64[2] 0 to 12345, mean 6172\n" in text
+    assert "\n  graph   table, ids -> rows = gather\n  node    made at test_failures.py:" in text
+
+
+def test_numbers_that_are_none_are_counted(backend):
+    g = gf.ExprGraph()
+    x, y = gf.vector(g, 2, name="x", value=[0.5, -1.0]), gf.vector(g, 2, name="y", value=[np.nan, np.inf])
+    gf.apply(Fuse("x"), gf.concat([x * 2.0, y], axis=0))
+    machine = gf.TapeMachine(g, backend=backend)
+    RAISE["x"] = ValueError("no")
+    with pytest.raises(gf.MachineError) as caught:
+        machine.run_all()
+    RAISE.clear()
+    assert ": float32[4] -2 to 1, mean -0.5, 1 NaN, 1 infinite\n" in str(caught.value)

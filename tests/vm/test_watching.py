@@ -134,7 +134,9 @@ def test_the_first_nan_is_named_with_its_line(backend):
     text = str(caught.value)
     assert text.startswith("NaN in %1: float32[3], computed by instruction 0")
     assert f"made at test_watching.py:{line}" in text
-    assert "1 of 3 elements, the first at (1,); inputs [3] -1 to 4" in text
+    assert "1 of 3 elements, the first at (1,)\n" in text
+    assert "  inputs  x: float32[3] -1 to 4, mean 1.333\n" in text
+    assert "  graph   x -> %1 = log -> %2 = tanh\n" in text
     assert isinstance(caught.value, ArithmeticError)
     gf.let(x, [1.0, 1.0, 4.0])
     machine.run_all()
