@@ -192,7 +192,9 @@ def test_bad_numbers_among_what_was_read_are_counted(backend):
     g = gf.ExprGraph()
     x = gf.vector(g, 3, name="x", value=[1.0, 2.0, 3.0])
     gf.tanh(x + np.array([1.0, np.nan, np.inf], np.float32))
-    with pytest.raises(gf.NumericalError, match=r"x: float32\[3\] 1 to 3, mean 2; %1: float32\[3\] 1, 1 NaN, 1 infinite"):
+    with pytest.raises(
+        gf.NumericalError, match=r"x: float32\[3\] 1 to 3, mean 2; %1: float32\[3\] 1, 1 NaN, 1 infinite"
+    ):
         gf.TapeMachine(g, backend=backend, watch_nan=True).run_all()
 
 
