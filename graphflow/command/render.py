@@ -8,8 +8,8 @@ from typing import Final
 
 from graphflow.command.contract import Command
 from graphflow.command.loading import load_view
-from graphflow.viz.dot import LIMIT, to_dot
 from graphflow.viz.render import SECONDS, render_graph, write_picture
+from graphflow.viz.views import LIMIT, to_dot
 
 TEXT_ENDINGS: Final = (".dot", ".gv")
 
