@@ -15,6 +15,7 @@ are its static attributes and part of its identity.
     rebindable   fields that are run-time data (slice positions), kept in the graph's position table at `slot`
     samples      what the contract tests feed it;  bad_samples  what it must refuse
     evaluation   what stands for it in evaluation mode (dropout off), or None for itself
+    without_loop   why an op of graphflow states no loop: shown in docs/ops.md
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class Op(abc.ABC):
     overwrites: ClassVar[tuple[int, ...]] = ()
     rebindable: ClassVar[tuple[str, ...]] = ()
     is_random: ClassVar[bool] = False
+    without_loop: ClassVar[str] = ""
     stream: int
     """Of a random op: the stream it draws from, which tells one random node from the next. Others have none."""
     samples: ClassVar[Callable[[], Iterable[Sample]]] = staticmethod(tuple)

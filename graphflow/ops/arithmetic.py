@@ -225,23 +225,23 @@ def add(x: object, y: object) -> Node:
         >>> print(gf.add(gf.matrix(g, (2, 3)), gf.vector(g, 3)).type)
         float32[2, 3]
 
-    Source: Gorgonia Add, BroadcastAdd.
+    Source: Gorgonia Add, BroadcastAdd; numpy add.
     """
     return apply(Add(), x, y)
 
 
 def sub(x: object, y: object) -> Node:
-    """x - y with numpy broadcasting; see `add`. Source: Gorgonia Sub."""
+    """x - y with numpy broadcasting; see `add`. Source: Gorgonia Sub; numpy subtract."""
     return apply(Sub(), x, y)
 
 
 def hadamard_prod(x: object, y: object) -> Node:
-    """x * y, element by element, with numpy broadcasting; see `add`. Source: Gorgonia HadamardProd."""
+    """x * y, element by element, with numpy broadcasting; see `add`. Source: Gorgonia HadamardProd; numpy multiply."""
     return apply(HadamardProd(), x, y)
 
 
 def hadamard_div(x: object, y: object) -> Node:
-    """x / y, element by element, with numpy broadcasting; floats only. Source: Gorgonia HadamardDiv."""
+    """x / y, element by element, with broadcasting; floats only. Source: Gorgonia HadamardDiv, Div; numpy divide."""
     return apply(HadamardDiv(), x, y)
 
 
@@ -250,13 +250,13 @@ def pow(x: object, y: object) -> Node:
 
     The gradient with respect to y is not a number where x is negative, as the power is not real around there.
 
-    Source: Gorgonia Pow.
+    Source: Gorgonia Pow; numpy power; torch pow.
     """
     return apply(Pow(), x, y)
 
 
 def neg(x: Node) -> Node:
-    """-x. Source: Gorgonia Neg."""
+    """-x. Source: Gorgonia Neg; numpy negative; torch neg."""
     return apply(Neg(), x)
 
 

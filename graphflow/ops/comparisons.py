@@ -287,48 +287,48 @@ def lt(x: object, y: object) -> Node:
         >>> print(gf.lt(gf.vector(g, 3), 0.0).type)
         bool[3]
 
-    Source: Gorgonia Lt.
+    Source: Gorgonia Lt; numpy less.
     """
     return apply(Lt(), x, y)
 
 
 def lte(x: object, y: object) -> Node:
-    """x <= y; see `lt`. Source: Gorgonia Lte."""
+    """x <= y; see `lt`. Source: Gorgonia Lte; numpy less_equal."""
     return apply(Le(), x, y)
 
 
 def gt(x: object, y: object) -> Node:
-    """x > y; see `lt`. Source: Gorgonia Gt."""
+    """x > y; see `lt`. Source: Gorgonia Gt; numpy greater."""
     return apply(Gt(), x, y)
 
 
 def gte(x: object, y: object) -> Node:
-    """x >= y; see `lt`. Source: Gorgonia Gte."""
+    """x >= y; see `lt`. Source: Gorgonia Gte; numpy greater_equal."""
     return apply(Ge(), x, y)
 
 
 def eq(x: object, y: object) -> Node:
-    """x == y, for bool too; see `lt`. Source: Gorgonia Eq."""
+    """x == y, for bool too; see `lt`. Source: Gorgonia Eq; numpy equal."""
     return apply(Eq(), x, y)
 
 
 def ne(x: object, y: object) -> Node:
-    """x != y, for bool too; true where either is NaN; see `lt`. Source: Gorgonia Ne."""
+    """x != y, for bool too; true where either is NaN; see `lt`. Source: Gorgonia Ne; numpy not_equal."""
     return apply(Ne(), x, y)
 
 
 def logical_and(x: object, y: object) -> Node:
-    """Whether both hold, element by element, with numpy broadcasting; bools only."""
+    """x and y: whether both hold, with numpy broadcasting; bools only. Source: numpy logical_and."""
     return apply(LogicalAnd(), x, y)
 
 
 def logical_or(x: object, y: object) -> Node:
-    """Whether one of the two holds, element by element, with numpy broadcasting; bools only."""
+    """x or y: whether one of them holds, with numpy broadcasting; bools only. Source: numpy logical_or."""
     return apply(LogicalOr(), x, y)
 
 
 def logical_not(x: Node) -> Node:
-    """Whether it does not hold, element by element; bools only."""
+    """not x, element by element; bools only. Source: numpy logical_not."""
     return apply(LogicalNot(), x)
 
 
@@ -351,6 +351,8 @@ def where(condition: object, a: object, b: object) -> Node:
         >>> x = gf.vector(g, 3)
         >>> print(gf.where(x > 0.0, x, 0.0).type)
         float32[3]
+
+    Source: numpy where.
     """
     # The condition is no partner for the branches: a number beside a bool would not become a float.
     partner = next((branch for branch in (a, b) if isinstance(branch, Node)), None)

@@ -304,48 +304,48 @@ def exp(x: Node) -> Node:
         >>> print(gf.exp(gf.vector(g, 3)).type)
         float32[3]
 
-    Source: Gorgonia Exp.
+    Source: Gorgonia Exp; numpy exp.
     """
     return apply(Exp(), x)
 
 
 def log(x: Node) -> Node:
-    """The natural logarithm; -inf at 0, NaN below; floats only. Source: Gorgonia Log."""
+    """The natural logarithm; -inf at 0, NaN below; floats only. Source: Gorgonia Log; numpy log."""
     return apply(Log(), x)
 
 
 def log1p(x: Node) -> Node:
-    """log(1 + x), exact for small x; floats only. Source: Gorgonia Log1p."""
+    """log(1 + x), exact for small x; floats only. Source: Gorgonia Log1p; numpy log1p."""
     return apply(Log1p(), x)
 
 
 def expm1(x: Node) -> Node:
-    """exp(x) - 1, exact for small x; floats only. Source: Gorgonia Expm1."""
+    """exp(x) - 1, exact for small x; floats only. Source: Gorgonia Expm1; numpy expm1."""
     return apply(Expm1(), x)
 
 
 def sqrt(x: Node) -> Node:
-    """The square root; NaN below 0; floats only. Its gradient at 0 is infinite. Source: Gorgonia Sqrt."""
+    """The square root; NaN below 0; floats only. Its gradient at 0 is infinite. Source: Gorgonia Sqrt; numpy sqrt."""
     return apply(Sqrt(), x)
 
 
 def square(x: Node) -> Node:
-    """x * x; floats and int64. Source: Gorgonia Square."""
+    """x * x; floats and int64. Source: Gorgonia Square; numpy square."""
     return apply(Square(), x)
 
 
 def tanh(x: Node) -> Node:
-    """The hyperbolic tangent; floats only. Source: Gorgonia Tanh."""
+    """The hyperbolic tangent; floats only. Source: Gorgonia Tanh; numpy tanh."""
     return apply(Tanh(), x)
 
 
 def sigmoid(x: Node) -> Node:
-    """1 / (1 + exp(-x)), without overflow for any x; floats only. Source: Gorgonia Sigmoid."""
+    """1 / (1 + exp(-x)), without overflow for any x; floats only. Source: Gorgonia Sigmoid; torch sigmoid."""
     return apply(Sigmoid(), x)
 
 
 def softplus(x: Node) -> Node:
-    """log(1 + exp(x)), without overflow for any x; floats only. Source: Gorgonia Softplus."""
+    """log(1 + exp(x)), without overflow for any x; floats only. Source: Gorgonia Softplus; torch softplus."""
     return apply(Softplus(), x)
 
 
@@ -354,18 +354,18 @@ def rectify(x: Node) -> Node:
 
     The gradient at 0 is 0, as in PyTorch; in Gorgonia it is 1.
 
-    Source: Gorgonia Rectify.
+    Source: Gorgonia Rectify; torch relu.
     """
     return apply(Rectify(), x)
 
 
 def abs(x: Node) -> Node:
-    """|x|; floats and int64. Its gradient at 0 is 0. Source: Gorgonia Abs."""
+    """|x|; floats and int64. Its gradient at 0 is 0. Source: Gorgonia Abs; numpy absolute."""
     return apply(Abs(), x)
 
 
 def sign(x: Node) -> Node:
-    """-1, 0 or 1; floats and int64. Its gradient is zero everywhere. Source: Gorgonia Sign."""
+    """-1, 0 or 1; floats and int64. Its gradient is zero everywhere. Source: Gorgonia Sign; numpy sign."""
     return apply(Sign(), x)
 
 
@@ -388,7 +388,7 @@ def cast(x: Node, dtype: object) -> Node:
         >>> print(gf.cast(gf.vector(g, 3), "int64").type)
         int64[3]
 
-    Source: Gorgonia ConvType.
+    Source: Gorgonia ConvType; numpy astype.
     """
     wanted = as_dtype(dtype)
     return x if isinstance(x, Node) and x.dtype == wanted else apply(Cast(wanted), x)

@@ -181,7 +181,7 @@ def gather(table: Node, ids: object) -> Node:
         >>> print(gf.gather(table, [3, 1, 3]).type)
         float32[3, 20]
 
-    Source: Gorgonia ByIndices.
+    Source: Gorgonia ByIndices; numpy take; torch embedding.
     """
     check_nodes("gather", [table])
     return apply_with_ids(Gather(), [table], 1, ids, table.shape[0] if table.dims else None)
@@ -207,6 +207,8 @@ def scatter_add(ids: object, updates: Node, rows: int) -> Node:
         >>> g = gf.ExprGraph()
         >>> print(gf.scatter_add([0, 2, 0], gf.matrix(g, (3, 20)), rows=4).type)
         float32[4, 20]
+
+    Source: numpy add.at; torch index_add.
     """
     check_nodes("scatter_add", [updates])
     try:

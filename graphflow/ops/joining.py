@@ -134,7 +134,7 @@ def concat(nodes: Sequence[object], axis: int = 0) -> Node:
         >>> print(gf.concat([gf.matrix(g, (2, 3)), gf.matrix(g, (2, 4))], axis=1).type)
         float32[2, 7]
 
-    Source: Gorgonia Concat.
+    Source: Gorgonia Concat; numpy concatenate; torch cat.
     """
     first = _first_node("concat", nodes)
     with naming("concat", first):

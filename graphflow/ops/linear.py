@@ -205,7 +205,7 @@ def matmul(x: object, y: object) -> Node:
         >>> print((gf.matrix(g, (2, 3)) @ gf.vector(g, 3)).type)
         float32[2]
 
-    Source: Gorgonia Mul, BatchedMatMul.
+    Source: Gorgonia Mul, BatchedMatMul; numpy matmul.
     """
     return apply(MatMul(), x, y)
 
@@ -229,7 +229,7 @@ def outer(x: object, y: object) -> Node:
         >>> print(gf.outer(gf.vector(g, 2), gf.vector(g, 3)).type)
         float32[2, 3]
 
-    Source: Gorgonia OuterProd.
+    Source: Gorgonia OuterProd; numpy multiply.outer.
     """
     return apply(Outer(), x, y)
 

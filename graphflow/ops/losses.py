@@ -155,6 +155,8 @@ def softmax_cross_entropy(logits: Node, ids: object) -> Node:
         ...     vm.run_all()
         ...     print(loss.value)
         [1.0986123 0.       ]
+
+    Source: torch cross_entropy.
     """
     check_nodes("softmax_cross_entropy", [logits])
     return apply_with_ids(SoftmaxCrossEntropy(), [logits], 1, ids, logits.shape[-1] if logits.dims else None)

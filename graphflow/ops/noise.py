@@ -212,6 +212,7 @@ class Fill(Op):
     """One number everywhere."""
 
     symbol = "fill"
+    without_loop = "computed once, when the program is made"
     shape: Shape
     dtype: DType
     value: float

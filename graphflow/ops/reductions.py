@@ -185,7 +185,7 @@ def sum(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
         >>> print(gf.sum(x).type, gf.sum(x, 0).type, gf.sum(x, -1, keepdims=True).type)
         float32[] float32[3] float32[2, 1]
 
-    Source: Gorgonia Sum.
+    Source: Gorgonia Sum; numpy sum.
     """
     return _reduce(Sum, x, axis, keepdims=keepdims)
 
@@ -196,7 +196,7 @@ def mean(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
     Raises:
         ShapeError: no such axis, or no element to take the mean of. DTypeError: not floating.
 
-    Source: Gorgonia Mean.
+    Source: Gorgonia Mean; numpy mean.
     """
     return _reduce(Mean, x, axis, keepdims=keepdims)
 
@@ -209,13 +209,13 @@ def max(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
     Raises:
         ShapeError: no such axis, or no element to choose from. DTypeError: bool.
 
-    Source: Gorgonia Max.
+    Source: Gorgonia Max; numpy max; torch amax.
     """
     return _reduce(Max, x, axis, keepdims=keepdims)
 
 
 def min(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
-    """The smallest element along axes; NaN where one of them is NaN. See `max`."""
+    """The smallest element along axes; NaN where one of them is NaN. See `max`. Source: numpy min; torch amin."""
     return _reduce(Min, x, axis, keepdims=keepdims)
 
 

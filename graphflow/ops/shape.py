@@ -158,7 +158,7 @@ def transpose(x: Node, axes: Iterable[int] | None = None) -> Node:
         >>> print(gf.transpose(gf.tensor(g, (2, 3, 4)), (2, 0, 1)).type)
         float32[4, 2, 3]
 
-    Source: Gorgonia Transpose.
+    Source: Gorgonia Transpose; numpy transpose; torch permute.
     """
     check_nodes("transpose", [x])
     if axes is None:
@@ -192,7 +192,7 @@ def reshape(x: Node, shape: int | Iterable[int]) -> Node:
         >>> print(gf.reshape(gf.matrix(g, (4, 3)), (2, -1)).type)
         float32[2, 6]
 
-    Source: Gorgonia Reshape.
+    Source: Gorgonia Reshape; numpy reshape.
     """
     check_nodes("reshape", [x])
     with naming("reshape", x):
@@ -283,7 +283,7 @@ def squeeze(x: Node, axis: int | Iterable[int] | None = None) -> Node:
 
 
 def ravel(x: Node) -> Node:
-    """x as a vector, in row-major order; see `reshape`. Source: Gorgonia Ravel."""
+    """x as a vector, in row-major order; see `reshape`. Source: Gorgonia Ravel; numpy ravel."""
     check_nodes("ravel", [x])
     return reshape(x, x.size)
 

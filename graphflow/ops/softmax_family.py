@@ -253,7 +253,7 @@ def softmax(x: Node, axis: int = -1) -> Node:
         ...     print(p.value)
         [0.5 0.5]
 
-    Source: Gorgonia SoftMax.
+    Source: Gorgonia SoftMax; torch softmax.
     """
     return _apply(Softmax, x, axis)
 
@@ -268,7 +268,7 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
     Raises:
         ShapeError: no such axis. DTypeError: not floating.
 
-    Source: Gorgonia LogSoftMax.
+    Source: Gorgonia LogSoftMax; torch log_softmax.
     """
     return _apply(LogSoftmax, x, axis)
 
@@ -287,6 +287,6 @@ def log_sum_exp(x: Node, axis: int = -1, *, keepdims: bool = False) -> Node:
     Raises:
         ShapeError: no such axis. DTypeError: not floating.
 
-    Source: Gorgonia LogSumExp.
+    Source: Gorgonia LogSumExp; torch logsumexp.
     """
     return _apply(LogSumExp, x, axis, keepdims)

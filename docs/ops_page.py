@@ -1,0 +1,235 @@
+"""Writes docs/ops.md from the operations themselves: python docs/ops_page.py, or with --check to see if it is current.
+
+What the page says of an operation stands beside it: formula, names elsewhere and remarks in the docstring of its
+function (the first sentence, and the sentence that begins with "Source:"), types, gradient and loop form in its class,
+tried on its first sample. A new op in `graphflow/ops/` needs nothing else to be on the page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import graphflow as gf
+from graphflow import ops
+from graphflow.autodiff import Node
+from graphflow.graph import ExprGraph
+from graphflow.loops import Call
+from graphflow.op import NOT_DIFFERENTIABLE, REGISTRY, Op, Sample
+from graphflow.tensortype import TensorType
+
+PAGE = Path(__file__).resolve().parent / "ops.md"
+COMMAND = "python docs/ops_page.py"
+HEAD = f"""# Operations
+
+All operations of graphflow: what each computes, its gradient, and the loop form that runs it.
+This page is made from the operations themselves by `{COMMAND}`.
+
+Shapes broadcast as in numpy. Axes may be negative, or several at once.
+Types and gradients are those of a small example; `dy` is the gradient of the result `y`.
+A loop form that begins with `call` is run by numpy on every backend, and the reason is given.
+All others are machine code on the native backend.
+How to add one: [Adding an op](adding-an-op.md). Where Gorgonia does otherwise: [Coming from Gorgonia](gorgonia.md).
+"""
+INFIX = {
+    "add": "+", "sub": "-", "hadamard_prod": "*", "hadamard_div": "/", "pow": "**", "matmul": "@", "lt": "<",
+    "lte": "<=", "gt": ">", "gte": ">=", "eq": "==", "ne": "!=",
+}  # fmt: skip
+SOURCE = re.compile(r"\bSource: (.*?)\.?(?:\n\n|\Z)", re.DOTALL)
+
+
+def page() -> str:
+    """The text of docs/ops.md."""
+    parts = [HEAD]
+    for name in ops.__all__:
+        module = getattr(ops, name)
+        lines = [*_functions(module), *_inner_ops(module)]
+        if lines:
+            title = (module.__doc__ or name).split("\n\n", maxsplit=1)[0].replace("\n", " ").rstrip(".")
+            parts.append("\n".join([f"## {name.replace('_', ' ').capitalize()}\n", f"{title}.\n", *lines]))
+    return "\n".join(parts).rstrip() + "\n"
+
+
+# --- functions --------------------------------------------------------------------------------------------------------
+
+
+def _functions(module: ModuleType) -> Iterator[str]:
+    """The public functions of a family, in the order of the file, each with its op where it has one."""
+    classes = {op.symbol: op for op in _classes(module)}
+    for names, function in _public(module):
+        text = inspect.getdoc(function) or ""
+        yield f"### {', '.join(names)}\n"
+        yield f"`{names[0]}{_signature(function)}`: {first_sentence(text)}\n"
+        found = [line for line in (_elsewhere(text),) if line]
+        op = classes.get(names[0]) or classes.get(function.__name__)
+        if op is not None:
+            found += _facts(op)
+        yield "\n".join(f"- {line}" for line in found) + "\n" if found else ""
+
+
+def _public(module: ModuleType) -> Iterator[tuple[list[str], Callable[..., Any]]]:
+    """Each exported function of a module with all the names that it has, its own first."""
+    own = [
+        value for value in vars(module).values() if inspect.isfunction(value) and value.__module__ == module.__name__
+    ]
+    for function in dict.fromkeys(own):
+        names = [name for name in gf.__all__ if getattr(gf, name) is function]
+        if names:
+            yield sorted(names, key=lambda name: name != function.__name__), function
+
+
+def _signature(function: Callable[..., Any]) -> str:
+    """The parameters without their annotations."""
+    signature = inspect.signature(function)
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
+def first_sentence(text: str) -> str:
+    """What comes before the first blank line and before the names elsewhere, as one line of Markdown."""
+    first = text.split("\n\n", maxsplit=1)[0]
+    return _escaped(SOURCE.sub("", first).replace("\n", " ").strip())
+
+
+def _elsewhere(text: str) -> str:
+    """The names that the operation has in Gorgonia, numpy and others."""
+    found = SOURCE.search(text)
+    return "Elsewhere: " + _escaped(" ".join(found[1].split())) if found else ""
+
+
+def _escaped(text: str) -> str:
+    """Words as Markdown shows them, formulas with their stars; what stands in backquotes stays."""
+    parts = text.split("`")
+    parts[::2] = [re.sub(r"([*_<>\[\]|])", r"\\\1", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+# --- classes ----------------------------------------------------------------------------------------------------------
+
+
+def _classes(module: ModuleType) -> list[type[Op]]:
+    return [op for op in REGISTRY.values() if op.__module__ == module.__name__]
+
+
+def _inner_ops(module: ModuleType) -> Iterator[str]:
+    """The ops that no public function is named after: what gradients and other functions are made of."""
+    shown = {name for names, function in _public(module) for name in (*names, function.__name__)}
+    inner = [op for op in _classes(module) if op.symbol not in shown]
+    if inner:
+        yield "Inside the functions above and their gradients:\n"
+    for op in inner:
+        words = first_sentence(op.__dict__.get("__doc__") or "")
+        words = "" if words.startswith(f"{op.__name__}(") else words
+        yield f"**{op.symbol.replace('_', ' ')}**" + (f": {words}" if words else "") + "\n"
+        yield "\n".join(f"- {line}" for line in _facts(op)) + "\n"
+
+
+def _facts(op_class: type[Op]) -> list[str]:
+    """Types, gradient and loop form of an op, on its first sample."""
+    sample = next(iter(op_class.samples()))
+    types = [TensorType(*_float32(array)) for array in map(np.asarray, sample.inputs)]
+    loop = sample.op.lower(*types)
+    facts = [
+        f"`{', '.join(map(str, types)) or 'nothing'} -> {sample.op.infer(*types)}`{_fields(sample.op)}",
+        f"gradient {gradient_text(sample, types)}",
+        f"loop `{loop}`",
+    ]
+    if isinstance(loop, Call):
+        facts[-1] += f": {op_class.without_loop}"
+    return facts
+
+
+def _float32(array: np.ndarray[Any, Any]) -> tuple[Any, tuple[int, ...]]:
+    return (gf.float32 if array.dtype.kind == "f" else array.dtype), array.shape
+
+
+def _fields(op: Op) -> str:
+    """The static attributes of the example."""
+    text = repr(op).partition("(")[2].removesuffix(")")
+    return f" with `{text}`" if text else ""
+
+
+def gradient_text(sample: Sample, types: Sequence[TensorType]) -> str:
+    """The gradient of each input as an expression of dy, y and the inputs."""
+    graph = ExprGraph()
+    names = _operand_names(type(sample.op), len(types))
+    inputs = [graph.leaf(value_type, name) for value_type, name in zip(types, names, strict=True)]
+    y, dy = (graph.leaf(sample.op.infer(*types), name) for name in ("y", "dy"))
+    found = sample.op.gradient(dy, y, *inputs)
+    if found is NOT_DIFFERENTIABLE or not isinstance(found, tuple):
+        return "none: not differentiable"
+    texts = []
+    for name, entry in zip(names, found, strict=True):
+        node = entry if entry is None or isinstance(entry, Node) else entry()
+        texts.append(f"of {name} `{'0' if node is None else expression(node)}`")
+    return ", ".join(texts) or "none: no inputs"
+
+
+def _operand_names(op_class: type[Op], count: int) -> list[str]:
+    """What `gradient` calls the inputs."""
+    parameters = list(inspect.signature(op_class.gradient).parameters.values())[3:]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return [f"x{number}" for number in range(count)]
+    return [parameter.name.rstrip("_") for parameter in parameters]
+
+
+def expression(node: Node) -> str:
+    """A node as an expression of the named inputs, operators between their operands."""
+    texts: dict[int, str] = {}
+    for each in node.graph.nodes:
+        if each.op is None:
+            texts[each.id] = each.name or _constant(each)
+            continue
+        operands = [texts[source.id] for source in each.inputs]
+        fields = repr(each.op).partition("(")[2].removesuffix(")")
+        if each.op.symbol in INFIX:
+            texts[each.id] = f"({operands[0]} {INFIX[each.op.symbol]} {operands[1]})"
+        elif each.op.symbol == "neg":
+            texts[each.id] = f"-{operands[0]}"
+        else:
+            texts[each.id] = f"{each.op.symbol}({', '.join([*operands, *_shown(fields)])})"
+    text = texts[node.id]
+    return text[1:-1] if text.startswith("(") and _is_one_bracket(text) else text
+
+
+def _shown(fields: str) -> list[str]:
+    """The fields of an op as far as they are short; a dtype by its name."""
+    text = re.sub(r"dtype\('(\w+)'\)", r"\1", fields)
+    return [text] if text and len(text) <= 40 else []
+
+
+def _constant(node: Node) -> str:
+    value = node.value
+    return f"{value:g}" if value.ndim == 0 and value.dtype.kind != "b" else f"constant {node.type}"
+
+
+def _is_one_bracket(text: str) -> bool:
+    """Whether the first bracket is closed by the last one."""
+    depths = [0]
+    for letter in text:
+        depths.append(depths[-1] + (letter == "(") - (letter == ")"))
+    return all(after > 0 for _, after in pairwise(depths[:-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write docs/ops.md from the operations themselves.")
+    parser.add_argument("--check", action="store_true", help="only see whether the page is current")
+    is_check = parser.parse_args().check
+    text = page()
+    if not is_check:
+        PAGE.write_text(text, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != text:
+        sys.exit(f"docs/ops.md is not what the operations say: {COMMAND}")
+
+
+if __name__ == "__main__":
+    main()
