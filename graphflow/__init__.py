@@ -16,7 +16,7 @@ The names are Gorgonia's in snake_case; where numpy gives a word another meaning
 
 from __future__ import annotations
 
-from graphflow import nn, viz
+from graphflow import nn, parallel, viz
 from graphflow.autodiff import backpropagate, grad
 from graphflow.binding import Reading, let, read, set_, unsafe_let, unsafe_let_all
 from graphflow.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -198,6 +198,7 @@ __all__ = [
     "orthogonal",
     "outer",
     "outer_prod",
+    "parallel",
     "pow",
     "ranged_from",
     "ravel",
