@@ -62,7 +62,7 @@ class Seq2Seq:
     ) -> None:
         self.symbols, self.hidden, self.steps, self.backend = symbols, hidden, steps, backend
         self.graph = g = gf.ExprGraph("s2s", seed=seed)
-        biases = chrono_biases(g, cell, hidden, steps) if bias_init == "chrono" else None
+        biases = chrono_biases(g.generator, cell, hidden, steps) if bias_init == "chrono" else None
         self.cell: gf.nn.LSTM | gf.nn.GRU
         if cell == "lstm":
             self.cell = gf.nn.LSTM(g, embedding, hidden, biases=biases)
@@ -103,9 +103,9 @@ def characters_in(sentences: Batch) -> int:
     return sum(len(ids) + 1 for ids in sentences)
 
 
-def chrono_biases(g: gf.ExprGraph, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
+def chrono_biases(generator: np.random.Generator, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
     """Gate biases that forget at time scales spread evenly up to `steps` (Tallec and Ollivier 2018)."""
-    draw = gf.chrono(steps)(hidden, "float32", g.generator)
+    draw = gf.chrono(steps)(hidden, "float32", generator)
     if cell == "lstm":
         return {"forget": gf.values_of(draw), "input": gf.values_of(-draw)}
     return {"update": gf.values_of(-draw)}  # z takes in what is new, so a small z remembers
