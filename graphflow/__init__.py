@@ -96,7 +96,19 @@ from graphflow.solvers import (
 )
 from graphflow.tape.program import Program
 from graphflow.version import VERSION
-from graphflow.vm import LispMachine, Profile, ProfileGroup, ProfileRow, TapeMachine, compile_graph, function
+from graphflow.vm import (
+    LispMachine,
+    NanReport,
+    Profile,
+    ProfileGroup,
+    ProfileRow,
+    TapeMachine,
+    Trace,
+    TraceRow,
+    ValueSummary,
+    compile_graph,
+    function,
+)
 
 __version__ = VERSION
 
@@ -119,6 +131,7 @@ __all__ = [
     "MachineError",
     "MomentumSolver",
     "NOT_DIFFERENTIABLE",
+    "NanReport",
     "Node",
     "NumericalError",
     "Op",
@@ -138,8 +151,11 @@ __all__ = [
     "Solver",
     "Subgraph",
     "TapeMachine",
+    "Trace",
+    "TraceRow",
     "UnboundError",
     "ValueNotKept",
+    "ValueSummary",
     "VanillaSolver",
     "abs",
     "add",

@@ -24,6 +24,15 @@ def defined(node: Node) -> str:
     return f"{node.label} = {node.op.name}"
 
 
+def spoken(node: Node) -> str:
+    """What a report calls a node: its name, what it is the gradient of, or its number."""
+    if node.name is None:
+        of = [node.graph[number].label for number, gradient in node.graph.gradients.items() if gradient is node]
+        if of:
+            return f"the gradient of {' and '.join(of)}"
+    return node.label
+
+
 def _listed(texts: Sequence[str]) -> str:
     """The first few of these, each once."""
     distinct = list(dict.fromkeys(texts))

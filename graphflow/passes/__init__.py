@@ -57,6 +57,8 @@ PIPELINE: tuple[Pass, ...] = (
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
+# What keeps each value for itself: after these alone, an instruction stands for one of the user's nodes.
+SEPARATING: tuple[Pass, ...] = (evaluate_mode, stabilise, prune, lower, place)
 # After these an instruction may stand for several of the user's nodes, or a value for none that was computed.
 BLENDING = (
     fold,
@@ -85,6 +87,7 @@ __all__ = [
     "EVALUATION_PIPELINE",
     "PIPELINE",
     "PLAIN_PIPELINE",
+    "SEPARATING",
     "Pass",
     "Plan",
     "plan_of",

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from graphflow.vm.calling import function
 from graphflow.vm.compiling import compile_graph
+from graphflow.vm.inspecting import NanReport
 from graphflow.vm.lisp_machine import LispMachine
 from graphflow.vm.profiling import Profile, ProfileGroup, ProfileRow
+from graphflow.vm.summary import ValueSummary
 from graphflow.vm.tape_machine import TapeMachine
+from graphflow.vm.tracing import Trace, TraceRow
 
-__all__ = ["LispMachine", "Profile", "ProfileGroup", "ProfileRow", "TapeMachine", "compile_graph", "function"]
+__all__ = [
+    "LispMachine",
+    "NanReport",
+    "Profile",
+    "ProfileGroup",
+    "ProfileRow",
+    "TapeMachine",
+    "Trace",
+    "TraceRow",
+    "ValueSummary",
+    "compile_graph",
+    "function",
+]

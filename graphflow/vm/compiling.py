@@ -5,14 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from graphflow.blocks import block_of
 from graphflow.errors import OptionError
 from graphflow.graph import ExprGraph, GraphView, Subgraph, ancestors, check_nodes
 from graphflow.node import Node
-from graphflow.passes import EVALUATION_PIPELINE, PIPELINE, Pass, plan_of, run_passes
+from graphflow.passes import EVALUATION_PIPELINE, PIPELINE, SEPARATING, Pass, Plan, plan_of, run_passes
 from graphflow.tape.assemble import assemble
 from graphflow.tape.program import Program
 
@@ -105,6 +105,22 @@ def collector_paused() -> Iterator[None]:
 
 def compile_request(request: Request) -> Program:
     """The program that answers a request as the graph is now."""
+    plan, assignments = plan_for(request)
+    return assemble(run_passes(plan, request.passes), assignments)
+
+
+def compile_apart(request: Request) -> Program:
+    """A program that computes the same without changing anything: to look at what lies where after a run.
+
+    No value shares storage with another, gradients do not lie where solvers look for them, and nothing is set.
+    """
+    plan, _ = plan_for(request)
+    passes = [each for each in request.passes if each in SEPARATING]
+    return assemble(run_passes(replace(plan, gradients={}, is_reusing=False), passes))
+
+
+def plan_for(request: Request) -> tuple[Plan, tuple[tuple[Node, Node], ...]]:
+    """What is to be computed, before the first pass; and (target, source) of each `set_`."""
     graph = request.graph
     needed = ancestors((*request.roots, *request.keep))
     assignments: tuple[tuple[Node, Node], ...] = ()
@@ -127,7 +143,7 @@ def compile_request(request: Request) -> Program:
         gradients=_gradient_homes(graph, computed),
         is_reusing=not request.keep_all,
     )
-    return assemble(run_passes(plan, request.passes), assignments)
+    return plan, assignments
 
 
 def _gradient_homes(graph: ExprGraph, kept: Iterable[Node]) -> dict[int, tuple[int, ...]]:

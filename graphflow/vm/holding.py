@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import final
 
 from graphflow.errors import ValueNotKept
-from graphflow.graph import ExprGraph
+from graphflow.graph import ExprGraph, check_nodes
 from graphflow.node import Node
 from graphflow.tape.program import Operand
 from graphflow.values import Array
@@ -56,6 +56,24 @@ class RunValues:
         for number in self._arrays:
             if self._graph[number].holder is self:
                 self._graph[number].holder = None
+
+    def number_of(self, node: Node) -> int:
+        """The instruction after which a node has its value; -1 where it has one before the first.
+
+        Raises:
+            GraphError: no node of this graph; ValueNotKept: it is computed, and not kept.
+        """
+        check_nodes("run_until", (node,), self._graph)
+        if node.op is None or node.id in self._graph.overrides:
+            return -1
+        if node.id not in self._computed_at:
+            raise ValueNotKept(
+                f"this machine does not keep {node}",
+                needs="a node that can be read after a run",
+                hint="TapeMachine(g, keep=[node]) or keep='all'",
+                where=node.origin,
+            )
+        return self._computed_at[node.id]
 
     def read(self, node: Node) -> Array:
         """A copy of a kept value."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from graphflow.backends import Executable, Rows, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
+from graphflow.backends.timing import clock
 from graphflow.errors import MachineError, OptionError
 from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
@@ -24,8 +25,10 @@ from graphflow.values import Array
 from graphflow.vm.compiling import Keep, collector_paused, compile_request, request_of
 from graphflow.vm.failures import explain, unbound
 from graphflow.vm.holding import ResultArrays, RunValues
+from graphflow.vm.inspecting import Inspection, NanReport, report_of
 from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
+from graphflow.vm.tracing import Trace, row_of
 from graphflow.vm.watching import Logger, Watcher
 
 P = ParamSpec("P")
@@ -221,12 +224,108 @@ class TapeMachine:
             if self._position == len(self.program):
                 self._position = 0
                 return None
-            instruction = self._run_one(self._position)
-            self._position += 1
-            self._values.done = self._position
-            if self._position == len(self.program):
-                self._assign()
+            return self._advance()
+
+    def run_until(self, node: Node | None = None) -> Instruction | None:
+        """Run until a node has its value, and stop there: go on with `step`, `run_until`, or anew with `run_all`.
+
+        Where a run is under way in steps, it goes on from there; nothing is run where the node has its value already.
+        Values of nodes computed so far can be read; for those of all nodes make the machine with `keep="all"`.
+
+        Args:
+            node: what to wait for, which this machine keeps; without it, the end of the program.
+
+        Returns:
+            The instruction that was run last, or None where nothing was to be done.
+
+        Raises:
+            ValueNotKept: the machine does not keep the node. See `run_all` for the other errors.
+
+        Example:
+            >>> import graphflow as gf
+            >>> g = gf.ExprGraph()
+            >>> x = gf.vector(g, 2, name="x", value=[1.0, 2.0])
+            >>> y = gf.sum(gf.exp(x))
+            >>> z = gf.log(y)
+            >>> vm = gf.TapeMachine(g, keep=y)
+            >>> print(vm.run_until(y).node is y, y.value)
+            True 10.107338
+            >>> print(vm.run_until().node is z, vm.step())
+            True None
+        """
+        with self._entered():
+            is_new = self._position in (0, len(self.program))
+            if is_new:
+                self._refresh()
+            last = len(self.program) - 1 if node is None else self._values.number_of(node)
+            if is_new and last >= 0:
+                self._begin()
+            instruction = None
+            while self._position <= last:
+                instruction = self._advance()
             return instruction
+
+    def trace(self) -> Trace:
+        """Run once, as `run_all` does, and list each instruction with a summary of its value: `print(vm.trace())`.
+
+        Returns:
+            A Trace: one row for each instruction, with the microseconds that it took this once.
+
+        Raises:
+            Anything `run_all` raises.
+
+        Example:
+            >>> import graphflow as gf
+            >>> g = gf.ExprGraph()
+            >>> x = gf.vector(g, 2, name="x", value=[1.0, 2.0])
+            >>> y = gf.sum(gf.exp(x))
+            >>> with gf.TapeMachine(g) as vm:
+            ...     trace = vm.trace()
+            >>> [(row.number, row.node is y, row.value.numbers) for row in trace.rows]
+            [(0, True, '10.11')]
+        """
+        with self._entered():
+            self._begin()
+            rows = []
+            for number in range(len(self.program)):
+                begun = clock()
+                instruction = self._run_one(number)
+                rows.append(row_of(number, instruction, clock() - begun, self._executable.array(instruction.output)))
+                self._values.done = number + 1
+            self._finish()
+            return Trace(tuple(rows), self._backend.name)
+
+    def find_nan(self, *, inf: bool = True) -> NanReport | None:
+        """Where the first NaN or infinity comes from: its node, the user's line, what was read, the path to the cost.
+
+        The values that are bound now are computed once more beside the machine, with the random numbers of its latest
+        run, an instruction for each node and nothing sharing storage. Machine, graph, values and gradients stay as
+        they are. Called after the run that went wrong and before the solver's step, it tells what that run has met.
+
+        Where bad numbers arise in several places, the first that has reached an output is named; where none has, the
+        first. Infinite constants that reach no output are taken to be meant.
+
+        Args:
+            inf: whether infinity counts; otherwise NaN alone.
+
+        Returns:
+            A NanReport, or None where all is finite.
+
+        Raises:
+            UnboundError: an input has no value. Anything that an instruction raises.
+
+        Example:
+            >>> import graphflow as gf
+            >>> g = gf.ExprGraph()
+            >>> x = gf.vector(g, 2, name="x", value=[1.0, -1.0])
+            >>> cost = gf.sum(gf.log(x))
+            >>> with gf.TapeMachine(g) as vm:
+            ...     report = vm.find_nan()
+            >>> print(report.kind, report.node, report.first, report.path[-1] is cost)
+            NaN %1: float32[2] (1,) True
+        """
+        with self._entered():
+            return report_of(self._inspected(), inf=inf)
 
     def profile(self, runs: int = 100) -> Profile:
         """Microseconds of each instruction: `print(vm.profile())` shows where the time of a run goes.
@@ -458,6 +557,19 @@ class TapeMachine:
         for number in range(len(self.program)):
             self._run_one(number)
             self._values.done = number + 1
+
+    def _advance(self) -> Instruction:
+        """Run the next instruction of a run that is done in steps."""
+        instruction = self._run_one(self._position)
+        self._position += 1
+        self._values.done = self._position
+        if self._position == len(self.program):
+            self._assign()
+        return instruction
+
+    def _inspected(self) -> Inspection:
+        """The latest run once more, or the first that there is to be, without a trace of it."""
+        return Inspection(self._request, self._backend, self._seed, max(1, self.runs))
 
     def _run_one(self, number: int) -> Instruction:
         instruction = self.program.instructions[number]
