@@ -6,6 +6,7 @@
     picture   what is drawn, as data: boxes, edges, frames
     raw       the view of a small graph: node by node
     overlay   colours for something measured
+    measured  what a machine has measured, as overlays
     views     to_dot, and the choice among the views
     dot       a picture in Graphviz's language
     render    such a text to svg, png or pdf
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from graphflow.graph import DRAWING
 from graphflow.viz.heatmap import heat_map, heat_map_triple, loss_curve, save_figure
+from graphflow.viz.measured import gradient_overlay, memory_overlay, nan_overlay, time_overlay
 from graphflow.viz.notebook import mime_bundle
 from graphflow.viz.overlay import Overlay
 from graphflow.viz.render import render_graph
@@ -30,12 +32,16 @@ DRAWING.svg = mime_bundle
 
 __all__ = [
     "Overlay",
+    "gradient_overlay",
     "heat_map",
     "heat_map_triple",
     "loss_curve",
+    "memory_overlay",
     "mime_bundle",
+    "nan_overlay",
     "picture_of",
     "render_graph",
     "save_figure",
+    "time_overlay",
     "to_dot",
 ]

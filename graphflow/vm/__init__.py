@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from graphflow.vm.calling import function
 from graphflow.vm.compiling import compile_graph
-from graphflow.vm.inspecting import NanReport
+from graphflow.vm.inspecting import NanReport, Survey
 from graphflow.vm.lisp_machine import LispMachine
 from graphflow.vm.profiling import Profile, ProfileGroup, ProfileRow
 from graphflow.vm.summary import ValueSummary
@@ -17,6 +17,7 @@ __all__ = [
     "Profile",
     "ProfileGroup",
     "ProfileRow",
+    "Survey",
     "TapeMachine",
     "Trace",
     "TraceRow",

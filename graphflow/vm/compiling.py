@@ -112,11 +112,14 @@ def compile_request(request: Request) -> Program:
 def compile_apart(request: Request) -> Program:
     """A program that computes the same without changing anything: to look at what lies where after a run.
 
-    No value shares storage with another, gradients do not lie where solvers look for them, and nothing is set.
+    No value shares storage with another, gradients do not lie where solvers look for them, and nothing is set. All that
+    is computed can be read.
     """
     plan, _ = plan_for(request)
     passes = [each for each in request.passes if each in SEPARATING]
-    return assemble(run_passes(replace(plan, gradients={}, is_reusing=False), passes))
+    plan = run_passes(replace(plan, gradients={}, is_reusing=False), passes[:-1])
+    computed = [node for node, number in plan.became.items() if not plan.values[number].is_leaf]
+    return assemble(run_passes(replace(plan, kept=tuple(computed)), passes[-1:]))
 
 
 def plan_for(request: Request) -> tuple[Plan, tuple[tuple[Node, Node], ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -115,6 +115,28 @@ def _shortened(path: tuple[Node, ...]) -> list[str]:
 
 
 @final
+@dataclass(frozen=True, eq=False, repr=False)
+class Survey:
+    """What each node of a run has come to; `gf.viz` draws it.
+
+    Made by `TapeMachine.survey`.
+
+    Attributes:
+        values: for each node that is bound or computed, its numbers. A node whose stable form is computed instead has
+            those of the form.
+        nan: as `TapeMachine.find_nan` gives it.
+        bad: the nodes that have NaN or infinity, what is bound first.
+    """
+
+    values: Mapping[Node, ValueSummary]
+    nan: NanReport | None
+    bad: tuple[Node, ...]
+
+    def __repr__(self) -> str:
+        return f"<Survey of {len(self.values)} nodes, {len(self.bad)} of them bad>"
+
+
+@final
 class Inspection:
     """One run of a request on the values that are bound now; what is computed stays readable, and nothing is changed.
 
@@ -185,6 +207,7 @@ class Spread:
 
     def __init__(self, inspection: Inspection, *, inf: bool) -> None:
         self._inf = inf
+        self._home_of = {number: home(operand) for number, operand in inspection.program.results.items()}
         self.origins: list[Home] = []
         self.sources: dict[Home, list[Home]] = {}
         self.node_at: dict[Home, Node] = {}
@@ -193,7 +216,7 @@ class Spread:
         for place, node, array in inspection.leaves():
             self._note(place, node, array, [])
         for number, instruction in enumerate(inspection.program):
-            bad = [each for each in enumerate(instruction.inputs) if self._is_bad(inspection.array(each[1]))]
+            bad = [each for each in enumerate(instruction.inputs) if self.is_bad(inspection.array(each[1]))]
             for position, operand in bad:
                 if home(operand) not in self.sources:
                     self._note(home(operand), _operand_node(instruction, position), inspection.array(operand), [])
@@ -206,14 +229,15 @@ class Spread:
         self.outputs = dict(self._bad_outputs(inspection))
 
     def _note(self, place: Home, node: Node, array: Array, sources: list[Home]) -> bool:
-        if not self._is_bad(array):
+        if not self.is_bad(array):
             return False
         self.node_at[place], self.array_at[place], self.sources[place] = node, array, sources
         if not sources:
             self.origins.append(place)
         return True
 
-    def _is_bad(self, array: Array) -> bool:
+    def is_bad(self, array: Array) -> bool:
+        """Whether there is a number in it that should not be."""
         if array.dtype.kind != "f":
             return False
         return not np.isfinite(array).all() if self._inf else bool(np.isnan(array).any())
@@ -225,7 +249,7 @@ class Spread:
                 place: Home = ("input", node.id)
             else:
                 place = home(operand)
-                if not self._is_bad(inspection.array(operand)):
+                if not self.is_bad(inspection.array(operand)):
                     continue
             if place in self.sources:
                 yield node, place
@@ -273,10 +297,21 @@ class Spread:
         nodes: list[Node] = []
         while place is not None:
             node = self.node_at[place]
+            if nodes:
+                nodes += self._views_between(nodes[-1], node, place)
             if not nodes or nodes[-1] is not node:
                 nodes.append(node)
             place = reached[place]
         return tuple(reversed(nodes))
+
+    def _views_between(self, user: Node, source: Node, place: Home) -> Iterator[Node]:
+        """The nodes through which a node reads another one and which cost nothing, since they lie in its memory."""
+        while user is not source and all(operand is not source for operand in user.inputs):
+            views = [operand for operand in user.inputs if self._home_of.get(operand.id) == place]
+            if not views:
+                return
+            user = views[0]
+            yield user
 
 
 def _asked(inspection: Inspection) -> list[Node]:
@@ -300,7 +335,20 @@ def report_of(inspection: Inspection, *, inf: bool) -> NanReport | None:
         inspection: the run.
         inf: whether infinity is bad, too.
     """
+    return _report(inspection, Spread(inspection, inf=inf))
+
+
+def survey_of(inspection: Inspection, *, inf: bool) -> Survey:
+    """All values of a run in a few numbers, and what is bad among them."""
     spread = Spread(inspection, inf=inf)
+    arrays = {node: array for _, node, array in inspection.leaves()}
+    graph, results = inspection.request.graph, inspection.program.results
+    arrays |= {graph[number]: inspection.array(results[number]) for number in sorted(results)}
+    bad = tuple(node for node, array in arrays.items() if spread.is_bad(array))
+    return Survey({node: ValueSummary.of(array) for node, array in arrays.items()}, _report(inspection, spread), bad)
+
+
+def _report(inspection: Inspection, spread: Spread) -> NanReport | None:
     origin = spread.origin()
     if origin is None:
         return None

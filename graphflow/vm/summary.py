@@ -22,6 +22,7 @@ class ValueSummary:
     Attributes:
         type: dtype and shape.
         least, largest, mean: of the finite numbers; NaN where there is none.
+        norm: the root of the sum of their squares.
         nans, infinities: how many.
     """
 
@@ -29,6 +30,7 @@ class ValueSummary:
     least: float
     largest: float
     mean: float
+    norm: float
     nans: int
     infinities: int
 
@@ -43,14 +45,16 @@ class ValueSummary:
         found = TensorType(array.dtype, array.shape)
         is_finite = np.isfinite(array)
         finite = array[is_finite]
-        if not finite.size:
-            least = largest = mean = float("nan")
-        else:
+        least = largest = mean = float("nan")
+        norm = 0.0
+        if finite.size:
             least, largest = float(finite.min()), float(finite.max())
-            # Numbers near the largest of their dtype would overflow when they are added up.
-            mean = float(np.mean(finite / finite.size, dtype=np.float64)) * finite.size
+            # Numbers near the largest of their dtype would overflow when they are added up or squared.
+            largest_size = max(abs(least), abs(largest)) or 1.0
+            scaled = finite.astype(np.float64) / largest_size
+            mean, norm = float(scaled.mean()) * largest_size, float(np.sqrt((scaled * scaled).sum())) * largest_size
         nans = int(np.isnan(array).sum()) if array.dtype.kind == "f" else 0
-        return cls(found, least, largest, mean, nans, array.size - finite.size - nans)
+        return cls(found, least, largest, mean, norm, nans, array.size - finite.size - nans)
 
     @property
     def is_finite(self) -> bool:
@@ -66,15 +70,15 @@ class ValueSummary:
         """The text without the type."""
         if self.type.size == 0:
             return "nothing"
-        least, largest = (f"{number:{'.4g' if self.type.dtype.kind == 'f' else '.0f'}}" for number in self._span)
+        others = [f"{count} {name}" for count, name in ((self.nans, "NaN"), (self.infinities, "infinite")) if count]
         if not self.least <= self.largest:
-            text = "nothing finite"
-        elif self.least == self.largest:
+            return ", ".join(others)
+        least, largest = (f"{number:{'.4g' if self.type.dtype.kind == 'f' else '.0f'}}" for number in self._span)
+        if self.least == self.largest:
             text = f"all {least}" if self.type.size > 1 and self.is_finite else least
         else:
             text = f"{least} to {largest}, mean {self.mean:.4g}"
-        counts = ((self.nans, "NaN"), (self.infinities, "infinite"))
-        return text + "".join(f", {count} {name}" for count, name in counts if count)
+        return ", ".join([text, *others])
 
     def __str__(self) -> str:
         return f"{self.type} {self.numbers}"

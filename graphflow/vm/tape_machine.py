@@ -25,7 +25,7 @@ from graphflow.values import Array
 from graphflow.vm.compiling import Keep, collector_paused, compile_request, request_of
 from graphflow.vm.failures import explain, unbound
 from graphflow.vm.holding import ResultArrays, RunValues
-from graphflow.vm.inspecting import Inspection, NanReport, report_of
+from graphflow.vm.inspecting import Inspection, NanReport, Survey, report_of, survey_of
 from graphflow.vm.profiling import Profile, check_runs, profile_of
 from graphflow.vm.rows import HeldInterrupt, Pace, RowsInterrupted, RowWork, Steps, row_cells
 from graphflow.vm.tracing import Trace, row_of
@@ -326,6 +326,27 @@ class TapeMachine:
         """
         with self._entered():
             return report_of(self._inspected(), inf=inf)
+
+    def survey(self, *, inf: bool = True) -> Survey:
+        """The least, largest, mean and norm of every node's value, gradients too; pictures are coloured by it.
+
+        Computed as `find_nan` does it, beside the machine, and with the same errors.
+
+        Args:
+            inf: whether infinity counts as bad.
+
+        Example:
+            >>> import graphflow as gf
+            >>> g = gf.ExprGraph()
+            >>> x = gf.vector(g, 2, name="x", value=[3.0, -4.0])
+            >>> y = x * 2.0
+            >>> with gf.TapeMachine(g) as vm:
+            ...     survey = vm.survey()
+            >>> print(survey.values[y], survey.values[y].norm)
+            float32[2] -8 to 6, mean -1 10.0
+        """
+        with self._entered():
+            return survey_of(self._inspected(), inf=inf)
 
     def profile(self, runs: int = 100) -> Profile:
         """Microseconds of each instruction: `print(vm.profile())` shows where the time of a run goes.
