@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 
 class Drawing:
-    """The functions behind `to_dot` and `render`; `graphflow.viz` fills it, since pictures lie above graphs."""
+    """What draws graphs; `graphflow.viz` fills it, since pictures lie above graphs."""
 
     to_dot: Callable[..., str]
     render: Callable[..., Path]
     svg: Callable[..., dict[str, str]]
+    to_html: Callable[..., str | Path]
 
 
 DRAWING: Final = Drawing()
@@ -78,6 +79,10 @@ class GraphView(abc.ABC):
     def render(self, path: str | os.PathLike[str], **options: Any) -> Path:
         """Draw the graph to a file (svg, png or pdf by its ending); see `graphflow.viz`."""
         return DRAWING.render(self, path, **options)
+
+    def to_html(self, path: str | os.PathLike[str] | None = None, **options: Any) -> str | Path:
+        """The graph as a page for a browser: pan, zoom, search, details at a click; see `graphflow.viz.page`."""
+        return DRAWING.to_html(self, path, **options)
 
     def picture(self) -> dict[str, str]:
         """What a notebook shows: text by MIME type, a drawing where the graph is small enough for one."""

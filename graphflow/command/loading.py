@@ -106,10 +106,11 @@ def _call(function: object, what: str) -> object:
 
 def _said(error: BaseException) -> str:
     """What went wrong in the user's program, and at which line of it."""
-    said = error.headline if isinstance(error, GraphflowError) else str(error)
-    own = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
-    place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if len(own) > 1 else ""
-    return f"{type(error).__name__}: {said}{place}" if said else f"{type(error).__name__}{place}"
+    if isinstance(error, GraphflowError):
+        return f"{type(error).__name__}: {str(error).splitlines()[0]} at {error.raised_at}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if len(frames) > 1 else ""
+    return f"{type(error).__name__}: {error}{place}" if str(error) else f"{type(error).__name__}{place}"
 
 
 def _only_graph(module: ModuleType, place: str) -> GraphView:

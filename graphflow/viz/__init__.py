@@ -11,6 +11,7 @@
     dot       a picture in Graphviz's language
     render    such a text to svg, png or pdf
     notebook  what a notebook shows
+    page      to_html: a page for a browser; page_svg and page_data are its parts
     heatmap   matrices and curves
 
 Graphs and nodes reach these through `graph.DRAWING`, since pictures lie above graphs.
@@ -23,12 +24,14 @@ from graphflow.viz.heatmap import heat_map, heat_map_triple, loss_curve, save_fi
 from graphflow.viz.measured import gradient_overlay, memory_overlay, nan_overlay, time_overlay
 from graphflow.viz.notebook import mime_bundle
 from graphflow.viz.overlay import Overlay
+from graphflow.viz.page import to_html
 from graphflow.viz.render import render_graph
 from graphflow.viz.views import picture_of, to_dot
 
 DRAWING.to_dot = to_dot
 DRAWING.render = render_graph
 DRAWING.svg = mime_bundle
+DRAWING.to_html = to_html
 
 __all__ = [
     "Overlay",
@@ -44,4 +47,5 @@ __all__ = [
     "save_figure",
     "time_overlay",
     "to_dot",
+    "to_html",
 ]

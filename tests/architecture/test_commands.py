@@ -115,10 +115,19 @@ def test_ci_hands_on_the_exit_code_and_cleans_up(tmp_path):
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_ci_goes_on_where_dot_cannot_be_installed(tmp_path):
+def test_ci_goes_on_where_a_program_cannot_be_installed(tmp_path):
     result = ci_run(tmp_path, python3="exit 0", id="echo 0", apt_get="exit 100")
     assert result.returncode == 0
-    assert result.stderr == "ci: dot could not be installed, going on without it\n"
+    assert result.stderr.splitlines() == [
+        f"ci: {package} could not be installed, going on without it" for package in ("graphviz", "chromium")
+    ]
+
+
+def test_ci_installs_only_what_is_missing(tmp_path):
+    log = tmp_path / "log"
+    result = ci_run(tmp_path, python3="exit 0", id="echo 0", dot="exit 0", apt_get=f'echo "$@" >> {log}')
+    assert (result.returncode, result.stderr) == (0, "")
+    assert log.read_text().splitlines() == ["update -qq", "install -y -qq --no-install-recommends chromium"]
 
 
 def test_ci_says_that_python_is_missing_or_too_old(tmp_path):

@@ -114,6 +114,7 @@ def test_the_text_into_a_file(capsys, folder):
         (("neighbour.py",), "has no graphs to choose from"),
         (("neighbour.py",), "try neighbour.py:build"),
         (("broken.py",), "got ZeroDivisionError: division by zero at broken.py:1"),
+        (("unfit.py",), "got ShapeError: add: cannot combine a: float32[2] with b: float32[3] at unfit.py:4"),
         (("two.py",), "has 2 graphs to choose from"),
         (("wrong.py",), "SyntaxError"),
         (("run.json",), "run.json holds no graph (got a checkpoint, which holds values"),
@@ -129,6 +130,8 @@ def test_the_text_into_a_file(capsys, folder):
 def test_a_mistake_is_one_line_and_code_2(capsys, folder, words, said):
     (folder / "broken.py").write_text("1 / 0\n", encoding="utf-8")
     (folder / "wrong.py").write_text("def\n", encoding="utf-8")
+    unfit = "import graphflow as gf\ng = gf.ExprGraph()\na, b = (gf.vector(g, n, name='ab'[n - 2]) for n in (2, 3))\n"
+    (folder / "unfit.py").write_text(f"{unfit}a + b\n", encoding="utf-8")
     (folder / "two.py").write_text("import graphflow as gf\na, b = gf.ExprGraph(), gf.ExprGraph()\n", encoding="utf-8")
     (folder / "run.json").write_text("{}", encoding="utf-8")
     done = run(capsys, "render", *words)
