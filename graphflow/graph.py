@@ -26,12 +26,13 @@ if TYPE_CHECKING:
 
 
 class Drawing:
-    """What draws graphs; `graphflow.viz` fills it, since pictures lie above graphs."""
+    """What draws and explains graphs: it lies above them, and puts itself in here."""
 
     to_dot: Callable[..., str]
     render: Callable[..., Path]
     svg: Callable[..., dict[str, str]]
     to_html: Callable[..., str | Path]
+    explain: Callable[[Node], str]
 
 
 DRAWING: Final = Drawing()
@@ -83,6 +84,15 @@ class GraphView(abc.ABC):
     def to_html(self, path: str | os.PathLike[str] | None = None, **options: Any) -> str | Path:
         """The graph as a page for a browser: pan, zoom, search, details at a click; see `graphflow.viz.page`."""
         return DRAWING.to_html(self, path, **options)
+
+    def explain(self, node: Node) -> str:
+        """How a node comes about, in words; see `graphflow.explanation`.
+
+        Raises:
+            GraphError: no node, or one of another graph.
+        """
+        check_nodes("explain", (node,), self.whole)
+        return DRAWING.explain(node)
 
     def picture(self) -> dict[str, str]:
         """What a notebook shows: text by MIME type, a drawing where the graph is small enough for one."""

@@ -14,7 +14,7 @@ LAYERS = (
     "tensortype values streams",
     "scalars loops",
     "op",
-    "positions node explanation graph storage blocks",
+    "positions node graph explanation storage blocks",
     "initializers construct binding",
     "ops",
     "autodiff",
