@@ -57,15 +57,22 @@ from graphflow.initializers import (
 )
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
+from graphflow.ops.activations import elu, gelu, leaky_rectify, leaky_relu, mish, swish
 from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub
-from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, lt, lte, ne, where
+from graphflow.ops.circular import arccos, arcsin, arctan, arctan2, cos, sin, tan
+from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, logical_xor, lt, lte, ne, where
 from graphflow.ops.elementary import (
     abs,
     cast,
+    cube,
+    erf,
     exp,
     expm1,
+    inverse,
+    inverse_sqrt,
     log,
     log1p,
+    log2,
     rectify,
     sigmoid,
     sign,
@@ -74,12 +81,14 @@ from graphflow.ops.elementary import (
     square,
     tanh,
 )
+from graphflow.ops.extremes import clip, hard_sigmoid, hard_tanh, max_between, min_between
 from graphflow.ops.indexing import gather, scatter_add
 from graphflow.ops.joining import concat, stack
 from graphflow.ops.linear import matmul, outer, outer_prod
 from graphflow.ops.losses import softmax_cross_entropy
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
 from graphflow.ops.reductions import max, mean, min, sum
+from graphflow.ops.rounding import ceil, floor, round
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
@@ -162,25 +171,37 @@ __all__ = [
     "abs",
     "add",
     "apply",
+    "arccos",
+    "arcsin",
+    "arctan",
+    "arctan2",
     "backpropagate",
     "binomial",
     "broadcast_to",
     "cast",
+    "ceil",
     "chrono",
+    "clip",
     "compile_graph",
     "concat",
     "constant",
+    "cos",
+    "cube",
     "dropout",
+    "elu",
     "eq",
+    "erf",
     "exp",
     "expand_dims",
     "expm1",
     "float32",
     "float64",
+    "floor",
     "function",
     "gather",
     "gaussian",
     "gaussian_init",
+    "gelu",
     "glorot_n",
     "glorot_u",
     "grad",
@@ -188,25 +209,36 @@ __all__ = [
     "gte",
     "hadamard_div",
     "hadamard_prod",
+    "hard_sigmoid",
+    "hard_tanh",
     "he_n",
     "he_u",
     "int64",
+    "inverse",
+    "inverse_sqrt",
+    "leaky_rectify",
+    "leaky_relu",
     "let",
     "load_checkpoint",
     "log",
     "log1p",
+    "log2",
     "log_softmax",
     "log_sum_exp",
     "logical_and",
     "logical_not",
     "logical_or",
+    "logical_xor",
     "lt",
     "lte",
     "matmul",
     "matrix",
     "max",
+    "max_between",
     "mean",
     "min",
+    "min_between",
+    "mish",
     "ne",
     "neg",
     "nn",
@@ -223,12 +255,14 @@ __all__ = [
     "read",
     "rectify",
     "reshape",
+    "round",
     "save_checkpoint",
     "scalar",
     "scatter_add",
     "set_",
     "sigmoid",
     "sign",
+    "sin",
     "slice_",
     "softmax",
     "softmax_cross_entropy",
@@ -239,6 +273,8 @@ __all__ = [
     "stack",
     "sub",
     "sum",
+    "swish",
+    "tan",
     "tanh",
     "tensor",
     "transpose",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 UFUNC_OPERATORS = {
     "add": "add", "subtract": "sub", "multiply": "hadamard_prod", "divide": "hadamard_div", "power": "pow",
     "matmul": "matmul", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "equal": "eq",
-    "not_equal": "ne",
+    "not_equal": "ne", "bitwise_and": "logical_and", "bitwise_or": "logical_or", "bitwise_xor": "logical_xor",
 }  # fmt: skip
 
 
@@ -244,6 +244,27 @@ class Node:
 
     def __abs__(self) -> Node:
         return OPERATORS.abs(self)
+
+    def __and__(self, other: object) -> Node:
+        return OPERATORS.logical_and(self, other)
+
+    def __rand__(self, other: object) -> Node:
+        return OPERATORS.logical_and(other, self)
+
+    def __or__(self, other: object) -> Node:
+        return OPERATORS.logical_or(self, other)
+
+    def __ror__(self, other: object) -> Node:
+        return OPERATORS.logical_or(other, self)
+
+    def __xor__(self, other: object) -> Node:
+        return OPERATORS.logical_xor(self, other)
+
+    def __rxor__(self, other: object) -> Node:
+        return OPERATORS.logical_xor(other, self)
+
+    def __invert__(self) -> Node:
+        return OPERATORS.logical_not(self)
 
     def __lt__(self, other: object) -> Node:
         return OPERATORS.lt(self, other)

@@ -15,8 +15,13 @@ from typing import NamedTuple
 
 from graphflow.dtypes import DType, bool_, int64
 
-UNARY = ("neg", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid", "abs", "sign", "not", "isfinite")
-BINARY = ("add", "sub", "mul", "div", "pow", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "and", "or")
+UNARY = (
+    "neg", "exp", "log", "log1p", "log2", "expm1", "sqrt", "tanh", "sigmoid", "sin", "cos", "erf", "abs", "sign",
+    "floor", "ceil", "round", "not", "isfinite",
+)  # fmt: skip
+BINARY = (
+    "add", "sub", "mul", "div", "pow", "arctan2", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
+)  # fmt: skip
 OTHER = ("where", "cast", "constant", "row_max", "row_sum", "pick", "column")
 PRIMITIVES = (*UNARY, *BINARY, *OTHER)
 
@@ -189,6 +194,9 @@ class Scalar:
     def log1p(self) -> Scalar:
         return self._unary("log1p")
 
+    def log2(self) -> Scalar:
+        return self._unary("log2")
+
     def expm1(self) -> Scalar:
         return self._unary("expm1")
 
@@ -201,6 +209,25 @@ class Scalar:
     def sigmoid(self) -> Scalar:
         return self._unary("sigmoid")
 
+    def sin(self) -> Scalar:
+        return self._unary("sin")
+
+    def cos(self) -> Scalar:
+        return self._unary("cos")
+
+    def erf(self) -> Scalar:
+        return self._unary("erf")
+
+    def floor(self) -> Scalar:
+        return self._unary("floor")
+
+    def ceil(self) -> Scalar:
+        return self._unary("ceil")
+
+    def round(self) -> Scalar:
+        """To the nearest whole number; of two the even one."""
+        return self._unary("round")
+
     def sign(self) -> Scalar:
         return self._unary("sign")
 
@@ -212,6 +239,10 @@ class Scalar:
 
     def minimum(self, other: Scalar | float) -> Scalar:
         return self._binary("minimum", other)
+
+    def arctan2(self, x: Scalar | float) -> Scalar:
+        """The angle of the point (x, this)."""
+        return self._binary("arctan2", x)
 
     def cast(self, dtype: DType) -> Scalar:
         return self if dtype == self.dtype else self.tracer.add("cast", self, dtype=dtype)

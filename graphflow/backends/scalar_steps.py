@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -14,12 +15,15 @@ from graphflow.values import Array
 Action = Callable[[], object]
 
 UFUNCS: dict[str, np.ufunc] = {
-    "neg": np.negative, "exp": np.exp, "log": np.log, "log1p": np.log1p, "expm1": np.expm1, "sqrt": np.sqrt,
-    "tanh": np.tanh, "abs": np.absolute, "sign": np.sign, "not": np.logical_not, "isfinite": np.isfinite,
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power,
+    "neg": np.negative, "exp": np.exp, "log": np.log, "log1p": np.log1p, "log2": np.log2, "expm1": np.expm1,
+    "sqrt": np.sqrt, "tanh": np.tanh, "sin": np.sin, "cos": np.cos, "floor": np.floor, "ceil": np.ceil,
+    "round": np.rint, "abs": np.absolute, "sign": np.sign, "not": np.logical_not, "isfinite": np.isfinite,
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "pow": np.power, "arctan2": np.arctan2,
     "maximum": np.maximum, "minimum": np.minimum, "lt": np.less, "le": np.less_equal, "gt": np.greater,
     "ge": np.greater_equal, "eq": np.equal, "ne": np.not_equal, "and": np.logical_and, "or": np.logical_or,
 }  # fmt: skip
+# numpy has none.
+ERF = np.frompyfunc(math.erf, 1, 1)
 
 
 class Registers:
@@ -116,6 +120,8 @@ def _step_actions(
             partial(np.add, scratch, np.array(1, target.dtype), scratch),
             partial(np.reciprocal, scratch, target),
         ]
+    if step.primitive == "erf":
+        return [partial(_erf, sources[0], target)]
     if step.primitive == "cast":
         return [partial(np.copyto, target, sources[0], casting="unsafe")]
     if step.primitive == "where":
@@ -138,6 +144,10 @@ def _step_actions(
         return [partial(np.copyto, target, columns)]
     message = f"unknown primitive {step.primitive}"
     raise AssertionError(message)
+
+
+def _erf(source: Array, target: Array) -> None:
+    target[...] = ERF(source)
 
 
 def _pick(source: Array, positions: Array, axis: int, target: Array) -> None:

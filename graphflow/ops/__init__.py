@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from graphflow.ops import (
+    activations,
     arithmetic,
+    circular,
     comparisons,
     elementary,
+    extremes,
     indexing,
     joining,
     linear,
     losses,
     noise,
     reductions,
+    rounding,
     shape,
     slicing,
     softmax_family,
@@ -19,15 +23,19 @@ from graphflow.ops import (
 )
 
 __all__ = [
+    "activations",
     "arithmetic",
+    "circular",
     "comparisons",
     "elementary",
+    "extremes",
     "indexing",
     "joining",
     "linear",
     "losses",
     "noise",
     "reductions",
+    "rounding",
     "shape",
     "slicing",
     "softmax_family",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from graphflow import dtypes
 from graphflow.dtypes import bool_
 from graphflow.errors import DTypeError, OpContractError
 from graphflow.graph import apply
@@ -199,6 +200,18 @@ class LogicalOr(Logic):
 
 
 @dataclass(frozen=True)
+class LogicalXor(Logic):
+    symbol = "logical_xor"
+    overwrites = (0, 1)
+
+    def evaluate(self, x: Array, y: Array) -> Array:
+        return np.logical_xor(x, y)
+
+    def lower(self, *types: TensorType) -> Map:
+        return Map.of(lambda x, y: x != y, *types)
+
+
+@dataclass(frozen=True)
 class LogicalNot(Logic):
     symbol = "logical_not"
     overwrites = (0,)
@@ -271,12 +284,13 @@ class Where(Op):
         yield BadSample(cls(), (b8(2), f32(3), f32(3)))
 
 
-def lt(x: object, y: object) -> Node:
+def lt(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x < y, element by element, with numpy broadcasting; bool. Not differentiable; false where either is NaN.
 
     Args:
         x: a node, number or array; floats or int64.
         y: another of the same dtype; x or y is a node.
+        as_dtype: in place of True and False, 1 and 0 of this dtype.
 
     Raises:
         ShapeError: the shapes do not broadcast. DTypeError: two dtypes, or bool.
@@ -284,37 +298,45 @@ def lt(x: object, y: object) -> Node:
     Example:
         >>> import graphflow as gf
         >>> g = gf.ExprGraph()
-        >>> print(gf.lt(gf.vector(g, 3), 0.0).type)
-        bool[3]
+        >>> x = gf.vector(g, 3)
+        >>> print(gf.lt(x, 0.0).type, gf.lt(x, 0.0, as_dtype=x.dtype).type)
+        bool[3] float32[3]
 
     Source: Gorgonia Lt; numpy less.
     """
-    return apply(Lt(), x, y)
+    return _compared(Lt(), x, y, as_dtype)
 
 
-def lte(x: object, y: object) -> Node:
+def lte(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x <= y; see `lt`. Source: Gorgonia Lte; numpy less_equal."""
-    return apply(Le(), x, y)
+    return _compared(Le(), x, y, as_dtype)
 
 
-def gt(x: object, y: object) -> Node:
+def gt(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x > y; see `lt`. Source: Gorgonia Gt; numpy greater."""
-    return apply(Gt(), x, y)
+    return _compared(Gt(), x, y, as_dtype)
 
 
-def gte(x: object, y: object) -> Node:
+def gte(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x >= y; see `lt`. Source: Gorgonia Gte; numpy greater_equal."""
-    return apply(Ge(), x, y)
+    return _compared(Ge(), x, y, as_dtype)
 
 
-def eq(x: object, y: object) -> Node:
+def eq(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x == y, for bool too; see `lt`. Source: Gorgonia Eq; numpy equal."""
-    return apply(Eq(), x, y)
+    return _compared(Eq(), x, y, as_dtype)
 
 
-def ne(x: object, y: object) -> Node:
+def ne(x: object, y: object, *, as_dtype: object = None) -> Node:
     """x != y, for bool too; true where either is NaN; see `lt`. Source: Gorgonia Ne; numpy not_equal."""
-    return apply(Ne(), x, y)
+    return _compared(Ne(), x, y, as_dtype)
+
+
+def _compared(op: Op, x: object, y: object, as_dtype: object) -> Node:
+    if as_dtype is None:
+        return apply(op, x, y)
+    dtype = dtypes.as_dtype(as_dtype)
+    return OPERATORS.cast(apply(op, x, y), dtype)
 
 
 def logical_and(x: object, y: object) -> Node:
@@ -325,6 +347,11 @@ def logical_and(x: object, y: object) -> Node:
 def logical_or(x: object, y: object) -> Node:
     """x or y: whether one of them holds, with numpy broadcasting; bools only. Source: numpy logical_or."""
     return apply(LogicalOr(), x, y)
+
+
+def logical_xor(x: object, y: object) -> Node:
+    """x or y, but not both, with numpy broadcasting; bools only. Source: numpy logical_xor."""
+    return apply(LogicalXor(), x, y)
 
 
 def logical_not(x: Node) -> Node:
@@ -365,3 +392,7 @@ OPERATORS.gt = gt
 OPERATORS.ge = gte
 OPERATORS.eq = eq
 OPERATORS.ne = ne
+OPERATORS.logical_and = logical_and
+OPERATORS.logical_or = logical_or
+OPERATORS.logical_xor = logical_xor
+OPERATORS.logical_not = logical_not

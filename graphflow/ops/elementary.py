@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -107,6 +108,22 @@ class Log(Unary):
 
 
 @dataclass(frozen=True)
+class Log2(Unary):
+    symbol = "log2"
+    domain = (0.2, 4.0)
+    kinks = (0.25, 1.0, 8.0, 1e-30)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.log2(x)
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: dy / (x * math.log(2.0)),)
+
+    def scalar(self, x: Scalar) -> Scalar:
+        return x.log2()
+
+
+@dataclass(frozen=True)
 class Log1p(Unary):
     symbol = "log1p"
     domain = (-0.8, 3.0)
@@ -163,6 +180,66 @@ class Square(Signed):
 
     def scalar(self, x: Scalar) -> Scalar:
         return x * x
+
+
+@dataclass(frozen=True)
+class Cube(Signed):
+    symbol = "cube"
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(x * x * x)
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: dy * (3.0 * square(x)),)
+
+    def scalar(self, x: Scalar) -> Scalar:
+        return x * x * x
+
+
+@dataclass(frozen=True)
+class Inverse(Unary):
+    symbol = "inverse"
+    domain = (0.2, 4.0)
+    kinks = (-4.0, -0.5, 0.0)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.reciprocal(x)
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: -(dy * y * y),)
+
+    def scalar(self, x: Scalar) -> Scalar:
+        return 1.0 / x
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Unary):
+    symbol = "inverse_sqrt"
+    domain = (0.2, 4.0)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.reciprocal(np.sqrt(x))
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: dy * (-0.5 * (y / x)),)
+
+    def scalar(self, x: Scalar) -> Scalar:
+        return 1.0 / x.sqrt()
+
+
+@dataclass(frozen=True)
+class Erf(Unary):
+    symbol = "erf"
+    kinks = (-8.0, -3.0, -1.0, 0.0, 1.0, 3.0, 8.0)
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.frompyfunc(math.erf, 1, 1)(x), x.dtype)
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return (lambda: dy * (2.0 / math.sqrt(math.pi) * exp(-square(x))),)
+
+    def scalar(self, x: Scalar) -> Scalar:
+        return x.erf()
 
 
 @dataclass(frozen=True)
@@ -314,6 +391,11 @@ def log(x: Node) -> Node:
     return apply(Log(), x)
 
 
+def log2(x: Node) -> Node:
+    """The logarithm to base 2, exact for powers of 2; otherwise as `log`. Source: Gorgonia Log2; numpy log2."""
+    return apply(Log2(), x)
+
+
 def log1p(x: Node) -> Node:
     """log(1 + x), exact for small x; floats only. Source: Gorgonia Log1p; numpy log1p."""
     return apply(Log1p(), x)
@@ -332,6 +414,26 @@ def sqrt(x: Node) -> Node:
 def square(x: Node) -> Node:
     """x * x; floats and int64. Source: Gorgonia Square; numpy square."""
     return apply(Square(), x)
+
+
+def cube(x: Node) -> Node:
+    """x * x * x; floats and int64. Source: Gorgonia Cube."""
+    return apply(Cube(), x)
+
+
+def inverse(x: Node) -> Node:
+    """1 / x, element by element; infinite at 0; floats only. Source: Gorgonia Inverse; numpy reciprocal."""
+    return apply(Inverse(), x)
+
+
+def inverse_sqrt(x: Node) -> Node:
+    """1 / sqrt(x); infinite at 0, NaN below; floats only. Source: Gorgonia InverseSqrt; torch rsqrt."""
+    return apply(InverseSqrt(), x)
+
+
+def erf(x: Node) -> Node:
+    """The error function, 2 / sqrt(pi) times the integral of exp(-t**2) from 0 to x; floats only. Source: torch erf."""
+    return apply(Erf(), x)
 
 
 def tanh(x: Node) -> Node:

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 import graphflow as gf
 from graphflow.dtypes import bool_, float32, float64, int64
 from graphflow.op import NOT_DIFFERENTIABLE
-from graphflow.ops.comparisons import Eq, Ge, Gt, Le, LogicalAnd, LogicalNot, LogicalOr, Lt, Ne, Where
+from graphflow.ops.comparisons import Eq, Ge, Gt, Le, LogicalAnd, LogicalNot, LogicalOr, LogicalXor, Lt, Ne, Where
 from graphflow.ops.sampling import b8, f32, numbers
 from graphflow.tensortype import TensorType
 from tests.ops.elementwise import assert_gradients_match_differences, extremes, gradients, run, same_bits
@@ -28,6 +28,7 @@ COMPARISONS = {
 LOGIC = {
     "logical_and": (lambda x, y: x and y, LogicalAnd, gf.logical_and),
     "logical_or": (lambda x, y: x or y, LogicalOr, gf.logical_or),
+    "logical_xor": (lambda x, y: x != y, LogicalXor, gf.logical_xor),
 }
 every_comparison = pytest.mark.parametrize("name", COMPARISONS)
 
@@ -53,6 +54,32 @@ def test_all_pairs_of_extreme_numbers(name, dtype):
     assert same_bits(op().evaluate(x[:, None], x), expected)
     assert same_bits(run(function, x[:, None], x), expected)
     assert same_bits(run(by_python, x[:, None], x), expected)
+
+
+@every_comparison
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_one_and_zero_in_place_of_true_and_false(name, dtype):
+    by_python, _, function = COMPARISONS[name]
+    x = VALUES["float64"]
+    found = run(lambda a, b: function(a, b, as_dtype=dtype), x[:, None], x)
+    assert same_bits(found, table(by_python, x).astype(dtype))
+
+
+def test_an_unknown_dtype_for_the_result_adds_nothing():
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3)
+    with pytest.raises(gf.DTypeError, match="unknown dtype 'half'"):
+        gf.lt(x, 0.0, as_dtype="half")
+    assert len(g) == 1
+
+
+def test_operators_of_bools():
+    x, y = np.array([[True], [False]]), np.array([True, False])
+    assert same_bits(run(lambda a, b: a & b, x, y), x & y)
+    assert same_bits(run(lambda a, b: a | b, x, y), x | y)
+    assert same_bits(run(lambda a, b: a ^ b, x, y), x ^ y)
+    assert same_bits(run(lambda a: ~a, x), ~x)
+    assert same_bits(run(lambda b: (x & b) | (True ^ b), y), (x & y) | (True ^ y))
 
 
 @pytest.mark.parametrize("name", ["eq", "ne"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
@@ -13,10 +14,15 @@ from graphflow.op import NOT_DIFFERENTIABLE
 from graphflow.ops.elementary import (
     Abs,
     Cast,
+    Cube,
+    Erf,
     Exp,
     Expm1,
+    Inverse,
+    InverseSqrt,
     Log,
     Log1p,
+    Log2,
     Rectify,
     Sigmoid,
     Sign,
@@ -35,6 +41,10 @@ FORMULAS = {
     Exp: (lambda x: x.exp(), gf.exp),
     Log: (lambda x: x.ln(), gf.log),
     Log1p: (lambda x: (1 + x).ln(), gf.log1p),
+    Log2: (lambda x: x.ln() / Decimal(2).ln(), gf.log2),
+    Inverse: (lambda x: 1 / x, gf.inverse),
+    InverseSqrt: (lambda x: 1 / x.sqrt(), gf.inverse_sqrt),
+    Cube: (lambda x: x * x * x, gf.cube),
     Expm1: (lambda x: x.exp() - 1, gf.expm1),
     Sqrt: (lambda x: x.sqrt(), gf.sqrt),
     Square: (lambda x: x * x, gf.square),
@@ -45,8 +55,8 @@ FORMULAS = {
     Abs: (lambda x: x.copy_abs(), gf.abs),
     Sign: (lambda x: ONE.copy_sign(x) if x else Decimal(0), gf.sign),
 }
-FLOATS_ONLY = [op for op in FORMULAS if op not in (Square, Abs, Sign)]
-POSITIVE_ONLY = (Log, Sqrt)
+FLOATS_ONLY = [op for op in FORMULAS if op not in (Square, Cube, Abs, Sign)]
+POSITIVE_ONLY = (Log, Log2, Sqrt, Inverse, InverseSqrt)
 
 every_op = pytest.mark.parametrize("op", FORMULAS, ids=lambda op: op.symbol)
 both_floats = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
@@ -99,6 +109,10 @@ SPECIAL = {
     Log1p: (NAN, INF, NAN, 0.0, -0.0, LN2, -INF, "x", "x", "log", NAN),
     Expm1: (NAN, INF, -1.0, 0.0, -0.0, np.e - 1, 1 / np.e - 1, "x", "x", INF, -1.0),
     Sqrt: (NAN, INF, NAN, 0.0, -0.0, 1.0, NAN, "root", NAN, "root", NAN),
+    Log2: (NAN, INF, NAN, -INF, -INF, 0.0, NAN, "log2", NAN, "log2", NAN),
+    Inverse: (NAN, 0.0, -0.0, INF, -INF, 1.0, -1.0, INF, -INF, "inverse", "inverse"),
+    InverseSqrt: (NAN, 0.0, NAN, INF, -INF, 1.0, NAN, "inverse root", NAN, "inverse root", NAN),
+    Cube: (NAN, INF, -INF, 0.0, -0.0, 1.0, -1.0, 0.0, -0.0, INF, -INF),
     Square: (NAN, INF, INF, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, INF, INF),
     Tanh: (NAN, 1.0, -1.0, 0.0, -0.0, np.tanh(1.0), -np.tanh(1.0), "x", "x", 1.0, -1.0),
     Sigmoid: (NAN, 1.0, 0.0, 0.5, 0.5, np.e / (1 + np.e), 1 / (1 + np.e), 0.5, 0.5, 1.0, 0.0),
@@ -115,6 +129,9 @@ def special_results(op, dtype):
         "x": lambda x: x,
         "-x": lambda x: -x,
         "log": lambda x: np.log(np.longdouble(x)),
+        "log2": lambda x: np.log2(np.longdouble(x)),
+        "inverse": lambda x: 1 / np.longdouble(x),
+        "inverse root": lambda x: 1 / np.sqrt(np.longdouble(x)),
         "root": lambda x: np.sqrt(np.longdouble(x)),
     }
     pairs = zip(SPECIAL[op], extremes(dtype), strict=True)
@@ -153,10 +170,10 @@ def test_the_shape_and_the_dtype_stay(op, shape):
         assert (y.dtype, y.shape) == (dtype, shape)
 
 
-@pytest.mark.parametrize("op", [Square, Abs, Sign], ids=lambda op: op.symbol)
+@pytest.mark.parametrize("op", [Square, Cube, Abs, Sign], ids=lambda op: op.symbol)
 def test_whole_numbers_stay_whole(op):
     x = np.array([-3, 0, 4])
-    expected = {Square: [9, 0, 16], Abs: [3, 0, 4], Sign: [-1, 0, 1]}[op]
+    expected = {Square: [9, 0, 16], Cube: [-27, 0, 64], Abs: [3, 0, 4], Sign: [-1, 0, 1]}[op]
     assert op().infer(TensorType(int64, (3,))) == TensorType(int64, (3,))
     assert same_bits(op().evaluate(x), np.array(expected))
     assert same_bits(run(FORMULAS[op][1], x), np.array(expected))
@@ -180,7 +197,7 @@ def test_what_needs_floats_refuses_other_kinds(op, dtype):
     assert len(g) == 1
 
 
-@pytest.mark.parametrize("op", [Square, Abs, Sign], ids=lambda op: op.symbol)
+@pytest.mark.parametrize("op", [Square, Cube, Abs, Sign], ids=lambda op: op.symbol)
 def test_what_needs_numbers_refuses_bool(op):
     g = gf.ExprGraph()
     x = gf.vector(g, 3, name="x", dtype="bool")
@@ -199,6 +216,10 @@ PROGRAMS = {
     Exp: "map exp(x)",
     Log: "map log(x)",
     Log1p: "map log1p(x)",
+    Log2: "map log2(x)",
+    Inverse: "map (1 / x)",
+    InverseSqrt: "map (1 / sqrt(x))",
+    Cube: "map ((x * x) * x)",
     Expm1: "map expm1(x)",
     Sqrt: "map sqrt(x)",
     Square: "map (x * x)",
@@ -214,6 +235,22 @@ PROGRAMS = {
 @every_op
 def test_the_loop_form(op):
     assert str(op().lower(TensorType(float32, (3,)))) == PROGRAMS[op]
+
+
+@both_floats
+def test_the_error_function(dtype):
+    x = np.concatenate([np.linspace(-7, 7, 200), 10.0 ** np.arange(-30, 30)]).astype(dtype)
+    expected = np.array([math.erf(each) for each in x.tolist()])
+    for y in (Erf().evaluate(x), run(gf.erf, x)):
+        assert y.dtype == dtype
+        np.testing.assert_allclose(y, expected.astype(dtype), rtol=4 * np.finfo(dtype).eps)
+    special = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0], dtype)
+    assert same_bits(run(gf.erf, special), np.array([np.nan, 1.0, -1.0, 0.0, -0.0], dtype))
+
+
+def test_powers_of_two_have_whole_logarithms():
+    x = 2.0 ** np.arange(-1074, 1024)
+    assert same_bits(run(gf.log2, x), np.arange(-1074.0, 1024.0))
 
 
 # --- gradients -----------------------------------------------------------------------------------------------------

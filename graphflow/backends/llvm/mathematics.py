@@ -1,4 +1,4 @@
-"""Elementwise mathematics as LLVM instructions: exp, log, log1p, expm1, tanh, sigmoid, sqrt, abs, sign.
+"""Elementwise mathematics as LLVM instructions: exp, log, log1p, log2, expm1, tanh, sigmoid, sqrt, abs, sign.
 
 LLVM's own intrinsics for exp and its kin become one library call per element, so the functions are written here with
 vector arithmetic. They are exact at the edges (NaN, infinities, signed zeros, overflow) and within 2 units in the last
@@ -350,6 +350,14 @@ def log(w: Writer, x: Value) -> Value:
     return _log_at_edges(w, _log_of_parts(w, f, exponent), x, 0.0)
 
 
+def log2(w: Writer, x: Value) -> Value:
+    """e + 2 atanh(s) / ln2: exact for powers of two."""
+    f, exponent = split(w, x)
+    rest = _log_of_parts(w, f, w.constant(0.0, x))
+    head = w.constant(1 / math.log(2), x)
+    return _log_at_edges(w, w.fma(rest, head, exponent), x, 0.0)
+
+
 def log1p(w: Writer, x: Value) -> Value:
     """e ln2 + 2 atanh(s), where f also holds what was rounded away from 1 + x."""
     form = format_of(x)
@@ -393,6 +401,7 @@ FUNCTIONS: dict[str, Callable[[Writer, Value], Value]] = {
     "expm1": expm1,
     "log": log,
     "log1p": log1p,
+    "log2": log2,
     "sigmoid": sigmoid,
     "sign": sign,
     "sqrt": sqrt,

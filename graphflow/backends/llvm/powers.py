@@ -81,7 +81,7 @@ def _is_whole(w: Writer, y: Value) -> Value:
 def _power_of_size(w: Writer, size: Value, y: Value) -> Value:
     """The power of a float64 that is not negative."""
     head, tail = _logarithm(w, size)
-    product, rest = _product(w, y, head)
+    product, rest = exact_product(w, y, head)
     rest = w.add(rest, w.mul(y, tail))
     # Of what is out of range, or infinite from the start, the rest is nonsense.
     is_inside = w.compare("olt", absolute(w, product), w.constant(LARGEST_LOGARITHM, product))
@@ -95,35 +95,35 @@ def _logarithm(w: Writer, size: Value) -> tuple[Value, Value]:
     f, exponent = split(w, size)
     below = w.add(f, two)
     s = w.div(f, below)
-    product, rest = _product(w, s, below)
+    product, rest = exact_product(w, s, below)
     lost = w.sub(f, w.sub(below, two))
     s_tail = w.div(w.sub(w.sub(w.sub(f, product), rest), w.mul(s, lost)), below)
-    z, z_tail = _product(w, s, s)
+    z, z_tail = exact_product(w, s, s)
     z_tail = w.add(z_tail, w.mul(w.mul(two, s), s_tail))
-    q, q_tail = _sum(w, w.constant(TWO_THIRDS[0], z), w.mul(z, polynomial(w, z, ATANH)))
+    q, q_tail = exact_sum(w, w.constant(TWO_THIRDS[0], z), w.mul(z, polynomial(w, z, ATANH)))
     q_tail = w.add(q_tail, w.constant(TWO_THIRDS[1], z))
-    cube, cube_tail = _product(w, s, z)
+    cube, cube_tail = exact_product(w, s, z)
     cube_tail = w.add(cube_tail, w.add(w.mul(s, z_tail), w.mul(s_tail, z)))
-    term, term_tail = _product(w, cube, q)
+    term, term_tail = exact_product(w, cube, q)
     term_tail = w.add(term_tail, w.add(w.mul(cube, q_tail), w.mul(cube_tail, q)))
     double = w.add(s, s)
-    head, tail = _sum(w, double, term)
+    head, tail = exact_sum(w, double, term)
     tail = w.add(tail, w.add(term_tail, w.add(s_tail, s_tail)))
-    head, more = _sum(w, w.mul(exponent, w.constant(form.head, size)), head)
+    head, more = exact_sum(w, w.mul(exponent, w.constant(form.head, size)), head)
     tail = w.add(more, w.add(tail, w.mul(exponent, w.constant(form.tail, size))))
     infinity = w.constant(math.inf, size)
     head = w.select(w.compare("oeq", size, w.constant(0.0, size)), w.neg(infinity), head)
     return w.select(w.compare("oeq", size, infinity), size, head), tail
 
 
-def _sum(w: Writer, x: Value, y: Value) -> tuple[Value, Value]:
+def exact_sum(w: Writer, x: Value, y: Value) -> tuple[Value, Value]:
     """x + y, and what its rounding takes away."""
     total = w.add(x, y)
     back = w.sub(total, x)
     return total, w.add(w.sub(x, w.sub(total, back)), w.sub(y, back))
 
 
-def _product(w: Writer, x: Value, y: Value) -> tuple[Value, Value]:
+def exact_product(w: Writer, x: Value, y: Value) -> tuple[Value, Value]:
     """x * y, and what its rounding takes away: the sum of the products of the halves is exact."""
     product = w.mul(x, y)
     (a, b), (c, d) = _halves(w, x), _halves(w, y)

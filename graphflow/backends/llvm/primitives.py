@@ -7,11 +7,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from graphflow.backends.llvm.mathematics import FUNCTIONS
+from graphflow.backends.llvm.circular import arctan2, cos, sin
+from graphflow.backends.llvm.error_function import erf
+from graphflow.backends.llvm.mathematics import FUNCTIONS as ELEMENTARY
 from graphflow.backends.llvm.powers import power
+from graphflow.backends.llvm.rounding import ceil, floor, round_
 from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
 from graphflow.scalars import ScalarProgram, ScalarStep
 
+# Of floats, by the names of graphflow.scalars.
+FUNCTIONS: dict[str, Callable[[Writer, Value], Value]] = {
+    **ELEMENTARY, "ceil": ceil, "cos": cos, "erf": erf, "floor": floor, "round": round_, "sin": sin,
+}  # fmt: skip
 ARITHMETIC: dict[str, Callable[[Writer, Value, Value], Value]] = {
     # numpy adds truth values by "or" and multiplies them by "and".
     "add": lambda writer, x, y: writer.binary("or", x, y) if x.element == "i1" else writer.add(x, y),
@@ -19,19 +26,20 @@ ARITHMETIC: dict[str, Callable[[Writer, Value, Value], Value]] = {
     "mul": lambda writer, x, y: writer.binary("and", x, y) if x.element == "i1" else writer.mul(x, y),
     "div": Writer.div,
     "pow": power,
+    "arctan2": arctan2,
 }
 # Ordered comparisons are false for NaN, as in numpy; only "not equal" is true.
 PREDICATES = {
     "lt": ("olt", "slt"), "le": ("ole", "sle"), "gt": ("ogt", "sgt"), "ge": ("oge", "sge"),
     "eq": ("oeq", "eq"), "ne": ("une", "ne"),
 }  # fmt: skip
-FLOAT_ONLY = frozenset({"div", "pow", "exp", "log", "log1p", "expm1", "sqrt", "tanh", "sigmoid"})
+FLOAT_ONLY = frozenset({"div", "pow", "arctan2", *FUNCTIONS}) - {"abs", "sign"}
 NUMBERS_ONLY = frozenset({"sub", "neg", "abs", "sign"})
 KNOWN = frozenset({*ARITHMETIC, *PREDICATES, *FUNCTIONS, "neg", "not", "and", "or", "where", "cast"}) | {
     "constant", "maximum", "minimum", "isfinite",
 }  # fmt: skip
 # More than a handful of instructions, or one that takes long.
-COSTLY = frozenset({"pow", "exp", "log", "log1p", "expm1", "tanh", "sigmoid", "div", "sqrt"})
+COSTLY = FLOAT_ONLY - {"ceil", "floor", "round"}
 
 
 def can_write(program: ScalarProgram, extra: frozenset[str] = frozenset()) -> bool:

@@ -270,11 +270,19 @@ class Writer:
     def alarm_unless(self, condition: Value) -> None:
         """Set the alarm in the context where a condition does not hold, in any lane; the run goes on."""
         if condition.lanes:
-            bits = self.value(f"bitcast {condition} to i{condition.lanes}", f"i{condition.lanes}")
+            bits = self._bits(condition)
             condition = self.compare("eq", bits, Value("-1", bits.element))
         alarm = self._context_place(ALARM)
         before = self.load(alarm, "i64")
         self.store(self.select(condition, before, Value("1", "i64")), alarm)
+
+    def any_lane(self, condition: Value) -> Value:
+        """Whether a condition holds in any lane."""
+        return condition if not condition.lanes else self.compare("ne", self._bits(condition), Value("0", "i64"))
+
+    def _bits(self, condition: Value) -> Value:
+        """The lanes of a condition as the bits of an integer."""
+        return self.value(f"bitcast {condition} to i{condition.lanes}", f"i{condition.lanes}")
 
     def offset(self, pointer: Value, index: Value, element: str) -> Value:
         """The address of an element."""

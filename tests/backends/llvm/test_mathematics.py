@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import math
 import re
 from collections.abc import Callable
 from itertools import product
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from llvmlite import binding
 
-from graphflow.backends.llvm.mathematics import FUNCTIONS
+from graphflow.backends.llvm.primitives import FUNCTIONS
 from graphflow.backends.llvm.writer import Value, Writer
 
 DTYPES: dict[str, Any] = {"float": np.float32, "double": np.float64}
@@ -29,26 +30,45 @@ def sigmoid(x: Any) -> Any:
     return np.where(x < 0, z, x.dtype.type(1)) / (1 + z)
 
 
+def erf(x: Any) -> Any:
+    """The reference for float64 has errors of its own of up to one unit."""
+    return np.vectorize(math.erf, otypes=[x.dtype])(x)
+
+
 # The function in numpy, and the bound in units in the last place.
 REFERENCES: dict[str, tuple[Callable[[Any], Any], float]] = {
     "abs": (np.abs, 0.0),
+    "ceil": (np.ceil, 0.0),
+    "cos": (np.cos, 1.0),
+    "erf": (erf, 1.2),
     "exp": (np.exp, 1.0),
     "expm1": (np.expm1, 1.6),
+    "floor": (np.floor, 0.0),
     "log": (np.log, 1.0),
     "log1p": (np.log1p, 1.6),
+    "log2": (np.log2, 1.5),
+    "round": (np.rint, 0.0),
     "sigmoid": (sigmoid, 2.5),
     "sign": (np.sign, 0.0),
+    "sin": (np.sin, 1.0),
     "sqrt": (np.sqrt, 0.51),
     "tanh": (np.tanh, 2.5),
 }
 EDGES: dict[str, list[tuple[float, float]]] = {
     "abs": [(-0.0, 0.0), (0.0, 0.0), (-INF, INF), (INF, INF), (-1.5, 1.5)],
+    "ceil": [(-0.0, -0.0), (0.0, 0.0), (-INF, -INF), (INF, INF), (-0.7, -0.0), (-1.0, -1.0), (0.2, 1.0), (1e30, 1e30)],
+    "cos": [(-0.0, 1.0), (0.0, 1.0), (-INF, NAN), (INF, NAN), (1e-30, 1.0)],
+    "erf": [(-0.0, -0.0), (0.0, 0.0), (-INF, -1.0), (INF, 1.0), (-1e30, -1.0), (1e30, 1.0)],
     "exp": [(-0.0, 1.0), (0.0, 1.0), (-INF, 0.0), (INF, INF), (-1e30, 0.0), (1e30, INF)],
     "expm1": [(-0.0, -0.0), (0.0, 0.0), (-INF, -1.0), (INF, INF), (-1e30, -1.0), (1e30, INF)],
+    "floor": [(-0.0, -0.0), (0.0, 0.0), (-INF, -INF), (INF, INF), (-0.2, -1.0), (-1.0, -1.0), (0.7, 0.0), (1e30, 1e30)],
     "log": [(-0.0, -INF), (0.0, -INF), (1.0, 0.0), (INF, INF), (-INF, NAN), (-1.0, NAN), (-1e-30, NAN)],
     "log1p": [(-0.0, -0.0), (0.0, 0.0), (-1.0, -INF), (INF, INF), (-INF, NAN), (-1.001, NAN), (-1e30, NAN)],
+    "log2": [(-0.0, -INF), (0.0, -INF), (1.0, 0.0), (8.0, 3.0), (0.25, -2.0), (INF, INF), (-INF, NAN), (-1.0, NAN)],
+    "round": [(-0.0, -0.0), (0.0, 0.0), (-INF, -INF), (INF, INF), (-0.5, -0.0), (0.5, 0.0), (1.5, 2.0), (2.5, 2.0)],
     "sigmoid": [(-0.0, 0.5), (0.0, 0.5), (-INF, 0.0), (INF, 1.0), (-1e30, 0.0), (1e30, 1.0)],
     "sign": [(-0.0, 0.0), (0.0, 0.0), (-INF, -1.0), (INF, 1.0), (-1e-30, -1.0), (1e-30, 1.0)],
+    "sin": [(-0.0, -0.0), (0.0, 0.0), (-INF, NAN), (INF, NAN), (-1e-30, -1e-30)],
     "sqrt": [(-0.0, -0.0), (0.0, 0.0), (INF, INF), (-INF, NAN), (-1.0, NAN), (4.0, 2.0)],
     "tanh": [(-0.0, -0.0), (0.0, 0.0), (-INF, -1.0), (INF, 1.0), (-1e30, -1.0), (1e30, 1.0)],
 }
