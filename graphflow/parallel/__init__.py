@@ -24,5 +24,6 @@ from __future__ import annotations
 from graphflow.parallel.gradients import GradientSum
 from graphflow.parallel.group import Alone, Group, Ranks
 from graphflow.parallel.launching import Launch, launched, run
+from graphflow.parallel.overlap import OverlappedRun
 
-__all__ = ["Alone", "GradientSum", "Group", "Launch", "Ranks", "launched", "run"]
+__all__ = ["Alone", "GradientSum", "Group", "Launch", "OverlappedRun", "Ranks", "launched", "run"]

@@ -67,7 +67,8 @@ class GradientSum:
         """Add the gradients that the latest run left in the parameters, times their share of the batch.
 
         Args:
-            share: what they are multiplied by; with 0 they are not looked at: for a part that is empty.
+            share: what they are multiplied by; with 0 they are not looked at: a rank whose part is empty runs too, on
+                anything, since solvers want gradients of a run.
         """
         arrays = self._arrays()
         self._take(share, arrays)
@@ -119,10 +120,7 @@ class GradientSum:
     def _take(self, share: float, arrays: Sequence[Array]) -> None:
         """The latest run's gradients, times their share."""
         for array, block in zip(arrays, self._blocks, strict=True):
-            if share == 0:
-                array.fill(0)
-            else:
-                np.multiply(block.gradients, array.dtype.type(share), out=array)
+            weigh(block.gradients, share, array)
 
     def _joins(self) -> bool:
         """Whether the two latest sums are to be added to one another now."""
@@ -134,6 +132,14 @@ class GradientSum:
     def _arrays(self) -> list[Array]:
         """An array like each block's gradients, with anything in it."""
         return self._spare.pop() if self._spare else [np.empty_like(block.gradients) for block in self._blocks]
+
+
+def weigh(gradients: Array, share: float, out: Array) -> None:
+    """Share times the gradients; zeros where the share is 0, whatever they are."""
+    if share == 0:
+        out.fill(0)
+    else:
+        np.multiply(gradients, gradients.dtype.type(share), out=out)
 
 
 def check_shards(shards: int, ranks: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
@@ -15,6 +15,16 @@ from graphflow.values import Array
 
 if TYPE_CHECKING:
     from mpi4py.MPI import Intracomm
+
+
+class Pending(Protocol):
+    """Something that the processes have begun to tell one another."""
+
+    def Test(self) -> bool:  # noqa: N802 - as mpi4py spells it
+        """Whether it is done; also lets it go on."""
+
+    def Wait(self) -> object:  # noqa: N802 - as above
+        """Wait for its end."""
 
 
 class Group(abc.ABC):
@@ -63,6 +73,10 @@ class Group(abc.ABC):
     @abc.abstractmethod
     def add(self, array: Array) -> None:
         """Replace a contiguous array by the sum of that of all ranks: the same bits everywhere."""
+
+    @abc.abstractmethod
+    def begin_to_add(self, array: Array) -> Pending:
+        """As `add`, going on beside other work: the array holds the sum after `Wait` of what is returned."""
 
     @abc.abstractmethod
     def add_in_pairs(self, array: Array, work: Array) -> None:
@@ -129,6 +143,17 @@ class Group(abc.ABC):
 
 
 @final
+class Done:
+    """What was done at once."""
+
+    def Test(self) -> bool:  # noqa: N802 - as in Pending
+        return True
+
+    def Wait(self) -> object:  # noqa: N802 - as in Pending
+        return None
+
+
+@final
 class Alone(Group):
     """A single process: nothing is sent, and there is nothing to wait for."""
 
@@ -142,6 +167,9 @@ class Alone(Group):
 
     def add(self, array: Array) -> None:
         pass
+
+    def begin_to_add(self, array: Array) -> Pending:
+        return Done()
 
     def add_in_pairs(self, array: Array, work: Array) -> None:
         pass
@@ -202,6 +230,9 @@ class Ranks(Group):
 
     def add(self, array: Array) -> None:
         self._all.Allreduce(self._mpi.IN_PLACE, array)
+
+    def begin_to_add(self, array: Array) -> Pending:
+        return self._all.Iallreduce(self._mpi.IN_PLACE, array)
 
     def add_in_pairs(self, array: Array, work: Array) -> None:
         distance = 1
