@@ -92,6 +92,7 @@ from graphflow.ops.rounding import ceil, floor, round
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
+from graphflow.passes.changes import PassChange, PassChanges
 from graphflow.positions import S
 from graphflow.solvers import (
     AdaGradSolver,
@@ -118,6 +119,7 @@ from graphflow.vm import (
     ValueSummary,
     compile_graph,
     function,
+    passes_of,
 )
 
 __version__ = VERSION
@@ -147,6 +149,8 @@ __all__ = [
     "Op",
     "OpContractError",
     "OptionError",
+    "PassChange",
+    "PassChanges",
     "PositionError",
     "Profile",
     "ProfileGroup",
@@ -249,6 +253,7 @@ __all__ = [
     "outer",
     "outer_prod",
     "parallel",
+    "passes_of",
     "pow",
     "ranged_from",
     "ravel",

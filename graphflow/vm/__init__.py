@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphflow.vm.calling import function
-from graphflow.vm.compiling import compile_graph
+from graphflow.vm.compiling import compile_graph, passes_of
 from graphflow.vm.inspecting import NanReport, Survey
 from graphflow.vm.lisp_machine import LispMachine
 from graphflow.vm.profiling import Profile, ProfileGroup, ProfileRow
@@ -24,4 +24,5 @@ __all__ = [
     "ValueSummary",
     "compile_graph",
     "function",
+    "passes_of",
 ]

@@ -13,6 +13,7 @@ from graphflow.errors import OptionError
 from graphflow.graph import ExprGraph, GraphView, Subgraph, ancestors, check_nodes
 from graphflow.node import Node
 from graphflow.passes import EVALUATION_PIPELINE, PIPELINE, SEPARATING, Pass, Plan, plan_of, run_passes
+from graphflow.passes.changes import PassChanges, change_of
 from graphflow.tape.assemble import assemble
 from graphflow.tape.program import Program
 
@@ -185,3 +186,34 @@ def compile_graph(
     Source: Gorgonia Compile.
     """
     return compile_request(request_of(graph, outputs, keep, eval_mode=eval_mode))
+
+
+def passes_of(
+    graph: GraphView, outputs: Iterable[Node] | Node | None = None, *, keep: Keep = (), eval_mode: bool = False
+) -> PassChanges:
+    """What each pass of the compiler does to a graph: `print(gf.passes_of(g))`. Nothing is run.
+
+    Args:
+        graph: a graph or a part of one.
+        outputs: as for `compile_graph`, with its errors.
+        keep: nodes to read afterwards, or "all".
+        eval_mode: dropout and its kind are switched off.
+
+    Returns:
+        For each pass how many values it has removed, added, rewritten and rewired, and the first of each.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x = gf.vector(g, 3, name="x")
+        >>> y = gf.tanh(x * 2.0)
+        >>> [each.name for each in gf.passes_of(g) if each.rewritten]
+        ['lower', 'fuse']
+    """
+    request = request_of(graph, outputs, keep, eval_mode=eval_mode)
+    plan, _ = plan_for(request)
+    found = []
+    for compiler_pass in request.passes:
+        before, plan = plan, compiler_pass(plan)
+        found.append(change_of(compiler_pass.__name__, before, plan))
+    return PassChanges(tuple(found))
