@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 import graphflow as gf
+from cells import State
 from corpus import Corpus, fit_sentences, hold_out
 from recurrent import Recurrent
-from s2s_model import State
 from vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]

@@ -1,30 +1,30 @@
-"""The options of `s2s_train.py`: what makes a run what it is (Hyperparameters), and how it is looked at and saved.
+"""The options that all training programs have: solvers, the length of a run, saving, showing, sampling.
 
-Hyperparameters go into the checkpoint. A resumed run takes them from there; giving another one explicitly is an error.
+What makes a run what it is are its hyperparameters; each program has a class of them (`s2s_options.py`,
+`char_options.py`). They go into the checkpoint. A resumed run takes them from there; giving another one explicitly is
+an error.
 """
 
 from __future__ import annotations
 
 import argparse
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import graphflow as gf
 from command_line import Parser, UsageError, number
-from corpus import NAMES, SPLITS, Split
+from corpus import NAMES
 from progress import MODES, Mode
-from s2s_model import BiasInit, Cell, Feed
 from vocabulary import Choice
 
-Preset = Literal["minute", "book"]
-Padding = Literal["ignored", "counted"]
 BACKENDS = ("auto", "numpy", "native")
 TENSORS: Mapping[str, Literal["base64", "lists"]] = {"base64": "base64", "numbers": "lists"}
 
+TEMPERATURE = 0.7
 MINUTE_SECONDS = 45.0  # with loading and compiling, a run of this length ends within a minute
-EPOCHS = 300
 
 
 SOLVERS: Mapping[str, Callable[..., gf.Solver]] = {
@@ -49,36 +49,26 @@ SOLVER_DEFAULTS: Mapping[str, Mapping[str, float]] = {
 SOLVER_OPTIONS = ("learn_rate", "rho", "l2_reg", "clip", "clip_norm")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Hyperparameters:
-    """What a run's numbers depend on besides the corpus.
+class Chosen(ABC):
+    """Hyperparameters: what a run's numbers depend on besides the corpus. A program has a frozen dataclass of its own.
 
     Attributes:
-        validation: the held-out share; None is 5 %, at most 1,000 sentences.
-        padding: whether steps beyond a sentence's end count in the cost.
-        learn_rate, rho, l2_reg, clip, clip_norm: handed to the solver where they are not None; a clip of 0 is none.
+        LOWEST: of each whole number.
+        preset: `minute` where a run is stopped by the clock.
+        reserved: what to do about characters that stand for START, END and BLANK.
+        solver: by name; the solver's options are handed to it where they are not None, a clip of 0 is none.
+        seed: of weights, order and samples.
     """
 
-    preset: Preset = "minute"
-    split: Split = "words"
-    threshold: int = 1
-    reserved: Choice = "error"
-    validation: float | None = None
-    max_sentence: int = 30
-    cell: Cell = "lstm"
-    feed: Feed = "teacher"
-    bias_init: BiasInit = "zero"
-    padding: Padding = "ignored"
-    hidden: int = 100
-    embedding: int = 20
-    batch: int = 32
-    solver: str = "rmsprop"
-    learn_rate: float | None = None
-    rho: float | None = None
-    l2_reg: float | None = None
-    clip: float | None = None
-    clip_norm: float | None = None
-    seed: int = 0
+    LOWEST: ClassVar[Mapping[str, int]]
+    preset: str
+    reserved: Choice
+    solver: str
+    seed: int
+
+    @abstractmethod
+    def tensor_sizes(self, symbols: int) -> dict[str, tuple[int, ...]]:
+        """Shapes by name of some tensors that a checkpoint holds; sizes of the others follow from them."""
 
     def make_solver(self) -> gf.Solver:
         """The solver with its options.
@@ -90,11 +80,34 @@ class Hyperparameters:
         used = {n: v for n, v in given.items() if v is not None and not (n.startswith("clip") and v == 0)}
         return SOLVERS[self.solver](**used)
 
+    def as_dict(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {name: getattr(self, name) for name in names_of(type(self))}
 
-LOWEST = {"threshold": 1, "max_sentence": 2, "hidden": 1, "embedding": 1, "batch": 1, "seed": 0}
-BOOK = {"feed": "soft", "padding": "counted", "batch": 1, "solver": "rmsprop"}
-BOOK_SOLVER = {"learn_rate": 0.01, "rho": 0.999, "l2_reg": 1e-6, "clip": 5.0}
-HYPERPARAMETERS = tuple(field.name for field in fields(Hyperparameters))
+
+def names_of(kind: type[Chosen]) -> tuple[str, ...]:
+    """The names of the hyperparameters."""
+    return tuple(field.name for field in fields(kind))  # type: ignore[arg-type]  # each is a dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """What differs between the programs' command lines.
+
+    Attributes:
+        name: of the program's file.
+        description: for --help.
+        kind: of the hyperparameters.
+        add_hyperparameters: gives the parser their options.
+        epochs, samples: where nothing is given: how long a run is, and how many samples a report has.
+    """
+
+    name: str
+    description: str
+    kind: type[Chosen]
+    add_hyperparameters: Callable[[argparse.ArgumentParser], None]
+    epochs: int
+    samples: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,11 +117,13 @@ class Options:
     Attributes:
         given: the hyperparameters that were written in the command, by name.
         max_seconds: None for no limit.
+        top_k: sample from so many of the most probable characters; None for all.
     """
 
     given: Mapping[str, Any]
     corpus: str | None
-    epochs: int | None
+    epochs: int
+    is_length_given: bool
     max_seconds: float | None
     patience: int | None
     checkpoint: Path | None
@@ -117,6 +132,7 @@ class Options:
     resume: str | None
     sample: str | None
     temperature: float
+    top_k: int | None
     length: int
     report_every: float
     samples: int
@@ -126,26 +142,17 @@ class Options:
     render: Path | None
     backend: str
 
-    def limits(self, preset: Preset) -> tuple[int, float | None]:
+    def limits(self, preset: str) -> tuple[int, float | None]:
         """How many epochs, and how many seconds at most.
 
         The default run is stopped by the clock, unless its length is given in epochs.
         """
-        by_clock = self.epochs is None and self.max_seconds is None and preset == "minute"
+        by_clock = not self.is_length_given and self.max_seconds is None and preset == "minute"
         seconds = MINUTE_SECONDS if by_clock else self.max_seconds
-        return EPOCHS if self.epochs is None else self.epochs, seconds or None
+        return self.epochs, seconds or None
 
 
-def new_hyperparameters(given: Mapping[str, Any]) -> Hyperparameters:
-    """Preset, then the solver's own defaults, then what was given."""
-    preset = given.get("preset", "minute")
-    values: dict[str, Any] = dict(BOOK) if preset == "book" else {}
-    solver = given.get("solver", "rmsprop")
-    is_book = preset == "book" and solver == "rmsprop"
-    return Hyperparameters(**{**values, **(BOOK_SOLVER if is_book else SOLVER_DEFAULTS[solver]), **given})
-
-
-def check_same(saved: Hyperparameters, given: Mapping[str, Any], path: str) -> None:
+def check_same(saved: Chosen, given: Mapping[str, Any], path: str) -> None:
     """Refuse to resume with other hyperparameters than the checkpoint's.
 
     Raises:
@@ -163,45 +170,22 @@ def check_same(saved: Hyperparameters, given: Mapping[str, Any], path: str) -> N
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
-    count, rate = number(int, 1), number(float, 0)
-    model = parser.add_argument_group("model")
-    model.add_argument(
-        "--preset",
-        choices=get_args(Preset),
-        help="minute: learns best in the first minute; book: the "
-        "chapter's: soft feedback, batch 1, padding counted, RMSProp with rho 0.999, 300 epochs",
+def add_solver(group: argparse._ArgumentGroup, *, rate: str, rho: str, l2_reg: str, clip: str, clip_norm: str) -> None:
+    """Add the options of solvers, each with what holds where it is not given."""
+    positive = number(float, 0)
+    group.add_argument("--solver", choices=tuple(SOLVERS), help="(rmsprop)")
+    group.add_argument("--learn-rate", type=positive, metavar="X", help=f"({rate})")
+    group.add_argument("--rho", type=number(float, 0, 1, open_end=True), metavar="X", help=f"memory of RMSProp ({rho})")
+    group.add_argument("--l2-reg", type=positive, metavar="X", help=l2_reg)
+    group.add_argument(
+        "--clip", type=positive, metavar="X", help=f"bound of each element of the gradient ({clip}; 0: none)"
     )
-    model.add_argument("--cell", choices=get_args(Cell), help="(lstm)")
-    model.add_argument(
-        "--feed",
-        choices=get_args(Feed),
-        help="what a step is given: the true character before it, or "
-        "the mixture the step before predicted (teacher; book: soft)",
-    )
-    model.add_argument("--bias-init", choices=get_args(BiasInit), help="(zero)")
-    model.add_argument("--hidden", type=count, metavar="N", help="(100)")
-    model.add_argument("--embedding", type=count, metavar="N", help="(20)")
-    model.add_argument(
-        "--max-sentence",
-        type=number(int, 2, 1000),
-        metavar="T",
-        help="steps of the graph (30); a sentence has at most T - 1 characters",
-    )
-    model.add_argument(
-        "--padding", choices=get_args(Padding), help="steps beyond the end, in the cost (ignored; book: counted)"
-    )
-    learning = parser.add_argument_group("learning")
-    learning.add_argument("--batch", type=count, metavar="N", help="sentences for one step of the solver (32; book: 1)")
-    learning.add_argument("--solver", choices=tuple(SOLVERS), help="(rmsprop)")
-    learning.add_argument("--learn-rate", type=rate, metavar="X", help="(0.01)")
-    learning.add_argument(
-        "--rho", type=number(float, 0, 1, open_end=True), metavar="X", help="memory of RMSProp (0.98; book: 0.999)"
-    )
-    learning.add_argument("--l2-reg", type=rate, metavar="X", help="1e-6 with RMSProp, else 0")
-    learning.add_argument("--clip", type=rate, metavar="X", help="bound of each element of the gradient (5; 0: none)")
-    learning.add_argument("--clip-norm", type=rate, metavar="X", help="bound of the gradient's length (none)")
-    learning.add_argument("--seed", type=number(int, 0), metavar="N", help="of weights, order and samples (0)")
+    group.add_argument("--clip-norm", type=positive, metavar="X", help=f"bound of the gradient's length ({clip_norm})")
+    group.add_argument("--seed", type=number(int, 0), metavar="N", help="of weights, order and samples (0)")
+
+
+def add_data(parser: argparse.ArgumentParser, validation: str) -> argparse._ArgumentGroup:
+    """Add the options of the corpus."""
     data = parser.add_argument_group("data")
     data.add_argument(
         "--corpus",
@@ -209,26 +193,26 @@ def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(NAMES)} (standard input), or the path of a UTF-8 "
         "text; Shakespeare where it is installed, else builtin",
     )
-    data.add_argument("--split", choices=SPLITS, help="how sentences that are too long are cut (words)")
-    data.add_argument("--threshold", type=count, metavar="N", help="drop characters that occur less often (1)")
+    data.add_argument("--threshold", type=number(int, 1), metavar="N", help="drop characters that occur less often (1)")
     data.add_argument("--reserved", choices=get_args(Choice), help="characters 0x02 to 0x04 in the text (error)")
     data.add_argument(
         "--validation",
         type=number(float, 0, 1, open_end=True),
         metavar="SHARE",
-        help="held out of the training (0.05, at most 1,000 sentences)",
+        help=f"held out of the training ({validation})",
     )
+    return data
 
 
-def _add_run(parser: argparse.ArgumentParser) -> None:
+def _add_run(parser: argparse.ArgumentParser, epochs: int) -> None:
     seconds = number(float, 0)
     length = parser.add_argument_group("length of the run")
-    length.add_argument("--epochs", type=number(int, 0), metavar="N", help=f"({EPOCHS})")
+    length.add_argument("--epochs", type=number(int, 0), metavar="N", help=f"({epochs})")
     length.add_argument(
         "--max-seconds",
         type=seconds,
         metavar="S",
-        help=f"of training; 0: no limit ({MINUTE_SECONDS:g}; none with --epochs or --preset book)",
+        help=f"of training; 0: no limit ({MINUTE_SECONDS:g}; none with --epochs or the preset of a book)",
     )
     length.add_argument(
         "--patience",
@@ -254,7 +238,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     saving.add_argument("--tensors", choices=tuple(TENSORS), default="base64", help="how weights are written (base64)")
 
 
-def _add_showing(parser: argparse.ArgumentParser) -> None:
+def _add_showing(parser: argparse.ArgumentParser, samples: int) -> None:
     seconds = number(float, 0)
     showing = parser.add_argument_group("showing")
     showing.add_argument(
@@ -264,13 +248,18 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="seconds between two reports on stdout (5; 0: at each epoch's end and only there)",
     )
-    showing.add_argument("--samples", type=number(int, 0), metavar="N", default=3, help="lines of text in a report (3)")
+    showing.add_argument(
+        "--samples", type=number(int, 0), metavar="N", default=samples, help=f"texts in a report ({samples})"
+    )
     showing.add_argument(
         "--temperature",
         type=number(float, 0),
         metavar="T",
-        default=0.7,
         help="of samples: 0 takes the most probable character, 1 the model's own distribution, more is wilder (0.7)",
+    )
+    showing.add_argument("--greedy", action="store_true", help="the same as --temperature 0")
+    showing.add_argument(
+        "--top-k", type=number(int, 1), metavar="N", help="sample from the N most probable characters only (all)"
     )
     running = parser.add_argument_group("running")
     running.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the graph (auto)")
@@ -281,30 +270,37 @@ def _add_showing(parser: argparse.ArgumentParser) -> None:
     )
     showing.add_argument("--render", type=Path, metavar="FILE", help="draw two of the T steps: .svg, .png or .pdf")
     sampling = parser.add_argument_group("sampling without training")
-    sampling.add_argument("--sample", metavar="TEXT", help="continue TEXT with the model of --resume FILE, up to END")
+    sampling.add_argument("--sample", metavar="TEXT", help="continue TEXT with the model of --resume FILE")
     sampling.add_argument("--length", type=number(int, 1), metavar="N", default=200, help="characters at most (200)")
 
 
-def parse_options(arguments: Sequence[str]) -> Options:
+def parse_options(arguments: Sequence[str], command: Command) -> Options:
     """Read the command line.
 
     Raises:
         UsageError: one line saying what is wrong.
     """
     parser = Parser(
-        prog="s2s_train.py",
-        description="Train the 30-step LSTM or GRU of the Gorgonia book's chapter on text, and let it write. Results "
-        "go to stdout, progress to stderr. Exit codes: 0, 1 training diverged, 2 usage, 3 bad data or checkpoint, "
-        "130 interrupted, after saving.",
+        prog=command.name,
+        description=f"{command.description} Results go to stdout, progress to stderr. Exit codes: 0, 1 training "
+        "diverged, 2 usage, 3 bad data or checkpoint, 130 interrupted, after saving.",
         epilog="In parentheses: what holds where the option is not given.",
         allow_abbrev=False,
     )
-    _add_hyperparameters(parser)
-    _add_run(parser)
-    _add_showing(parser)
+    command.add_hyperparameters(parser)
+    _add_run(parser, command.epochs)
+    _add_showing(parser, command.samples)
     values = vars(parser.parse_args(arguments))
-    given = {name: value for name in HYPERPARAMETERS if (value := values.pop(name)) is not None}
+    given = {name: value for name in names_of(command.kind) if (value := values.pop(name)) is not None}
     values["tensors"] = TENSORS[values["tensors"]]
+    values["is_length_given"] = values["epochs"] is not None
+    values["epochs"] = command.epochs if values["epochs"] is None else values["epochs"]
+    if values.pop("greedy"):
+        if values["temperature"] is not None:
+            raise UsageError("--greedy is --temperature 0: give one of the two")
+        values["temperature"] = 0.0
+    elif values["temperature"] is None:
+        values["temperature"] = TEMPERATURE
     options = Options(given=given, **values)
     _check_together(options)
     return options

@@ -1,4 +1,4 @@
-"""Pictures of a run: the decoder before and after, the loss curve, the graph."""
+"""Pictures of a run: the decoder before and after, and the loss curve."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 import graphflow as gf
-from options import Hyperparameters
-from s2s_model import SentenceGraph, Seq2Seq
 from vocabulary import DataError
 
 Points = Sequence[tuple[float, float]]
@@ -40,12 +38,3 @@ def draw_run(
         gf.viz.save_figure(weights, folder / "decoder.png"),
         gf.viz.save_figure(loss, folder / "loss.png"),
     ]
-
-
-def render_steps(path: Path, symbols: int, chosen: Hyperparameters) -> Path:
-    """Draw the graph with two steps in place of T: all others look like the second."""
-    size, hidden = chosen.embedding, chosen.hidden
-    model = Seq2Seq(symbols, embedding=size, hidden=hidden, cell=chosen.cell, steps=2, backend="numpy")
-    counts_blank = chosen.padding == "counted"
-    graph = SentenceGraph(model, chosen.feed, counts_blank=counts_blank, is_training=True)
-    return model.graph.subgraph(graph.cost).render(path)

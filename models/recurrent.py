@@ -7,7 +7,7 @@ from typing import Literal, final, get_args
 import numpy as np
 
 import graphflow as gf
-from s2s_model import BiasInit, State, chrono_biases
+from cells import BiasInit, Cell, State
 
 Kind = Literal["rnn-sigmoid", "rnn-tanh", "lstm", "gru"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -48,17 +48,14 @@ class Recurrent:
     ) -> None:
         self.hidden = hidden
         self.parts = ("hidden", "cell") if kind == "lstm" else ("hidden",)
-        biases = None
-        if kind in GATED and bias_init == "chrono":
-            generator = np.random.default_rng([seed, BIASES])
-            biases = chrono_biases(generator, "lstm" if kind == "lstm" else "gru", hidden, longest)
-        self.cell: gf.nn.RNN | gf.nn.LSTM | gf.nn.GRU
-        if kind == "lstm":
-            self.cell = gf.nn.LSTM(g, inputs, hidden, biases=biases)
-        elif kind == "gru":
-            self.cell = gf.nn.GRU(g, inputs, hidden, biases=biases)
+        if kind == "rnn-sigmoid":
+            self.cell = Cell(g, "rnn", inputs, hidden, activation="sigmoid")
+        elif kind == "rnn-tanh":
+            self.cell = Cell(g, "rnn", inputs, hidden)
         else:
-            self.cell = gf.nn.RNN(g, inputs, hidden, activation=gf.sigmoid if kind == "rnn-sigmoid" else gf.tanh)
+            generator = np.random.default_rng([seed, BIASES])
+            scale = longest if bias_init == "chrono" else None
+            self.cell = Cell(g, kind, inputs, hidden, longest=scale, generator=generator)
         self.parameters = self.cell.parameters
 
     def unroll(self, fed: gf.Node, steps: int) -> list[State]:
@@ -76,10 +73,6 @@ class Recurrent:
         states: list[State] = []
         for t in range(steps):
             with fed.graph.step(t):
-                x = fed[t]
-                if isinstance(self.cell, gf.nn.LSTM):
-                    state = self.cell(x, gf.nn.LSTMState(*state))
-                else:
-                    state = (self.cell(x, *state),)
+                state = self.cell(fed[t], state)
                 states.append(state)
         return states

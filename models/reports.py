@@ -11,7 +11,7 @@ from typing import final
 from figures import Totals
 from options import Options
 from progress import Metrics, Progress
-from s2s_data import SAMPLES, generator_for
+from seeds import SAMPLES, generator_for
 from stopping import Clock
 from training import Observer, Training
 from vocabulary import DataError
@@ -46,7 +46,7 @@ class Reporter(Observer):
 
     def batch(self) -> None:
         self.is_reported = False
-        self.progress.update(self.training.position.sentences, nats=self.training.recent.totals.mean)
+        self.progress.update(self.training.position.items, nats=self.training.recent.totals.mean)
         if self.options.report_every and self.reporting.is_due():
             self.report_between()
         self._save_if_due()
@@ -55,7 +55,7 @@ class Reporter(Observer):
         position = self.training.position
         self.is_reported = False
         self._record("epoch", position.epoch, ended, held_out)
-        if self.reporting.is_due() or position.epoch == 1:
+        if self.reporting.is_due() or position.epoch == 1 or self.training.reports_epochs:
             self._print(f"epoch {position.epoch:,}", ended, held_out)
         self._save_if_due()
 
@@ -72,7 +72,7 @@ class Reporter(Observer):
         held_out = self.training.evaluator.measure()
         when = f"epoch {position.epoch:,}"
         if position.index:  # at an epoch's end its record has been written
-            share = position.index / len(self.training.data.train)
+            share = position.index / self.training.total
             self._record("report", position.epoch + share, recent, held_out)
             when = f"epoch {position.epoch + 1:,}, {share:.0%}"
         self._print(when, recent, held_out)
@@ -86,7 +86,7 @@ class Reporter(Observer):
         figures = [f"train {train.mean:.3f} nats per character (perplexity {exponential(train.mean):.4g})"]
         if held_out is not None:
             figures.append(f"held out {held_out:.3f} ({exponential(held_out):.4g})")
-        figures.append(f"{train.rate:,.0f} sentences/s")
+        figures.append(f"{self.training.rate(train):,.0f} {self._rate_unit}/s")
         lines = [f"{when}: {', '.join(figures)}", *(f"    {line}" for line in self._write_samples())]
         try:
             with self.progress.hidden():
@@ -99,20 +99,26 @@ class Reporter(Observer):
 
     def _write_samples(self) -> list[str]:
         training = self.training
-        generator = generator_for(training.chosen.seed, SAMPLES, training.position.sentences)
-        most = training.chosen.max_sentence
+        generator = generator_for(training.chosen.seed, SAMPLES, training.position.items)
         texts = [
-            training.sampler.write([], self.options.temperature, generator, most) for _ in range(self.options.samples)
+            training.write_sample(self.options.temperature, generator, self.options.top_k)
+            for _ in range(self.options.samples)
         ]
         return [training.data.vocabulary.decode(ids) for ids in texts]
 
     def _record(self, event: str, epochs: float, train: Totals, held_out: float | None) -> None:
         self._add_to_curve(epochs, train.mean, held_out)
-        record: dict[str, object] = {"event": event, "epoch": epochs, "sentences": self.training.position.sentences}
+        training = self.training
+        record: dict[str, object] = {"event": event, "epoch": epochs, training.unit: training.position.items}
         record |= {"train_nats": train.mean, "train_perplexity": exponential(train.mean)}
         if held_out is not None:
             record |= {"held_out_nats": held_out, "held_out_perplexity": exponential(held_out)}
-        self.metrics.write(**record, seconds=train.seconds, sentences_per_second=train.rate)
+        record |= {"seconds": train.seconds, f"{self._rate_unit}_per_second": training.rate(train)}
+        self.metrics.write(**record)
+
+    @property
+    def _rate_unit(self) -> str:
+        return "characters" if self.training.counts_characters else self.training.unit
 
     def _add_to_curve(self, epochs: float, train: float, held_out: float | None) -> None:
         self.curve["train"].append((epochs, train))
@@ -125,12 +131,13 @@ def exponential(nats: float) -> float:
     return math.exp(nats) if nats < 700 else math.inf
 
 
-def cut_back(path: Path, sentences: int) -> None:
+def cut_back(path: Path, unit: str, items: int) -> None:
     """Take records off the end of a metrics file that are later than the checkpoint that is resumed.
 
     Args:
         path: the file; where there is none, nothing is done.
-        sentences: how many the checkpoint's run had trained on.
+        unit: what an item is called in it.
+        items: how many the checkpoint's run had trained on.
 
     Raises:
         DataError: it cannot be read or is no such file; it is as it was.
@@ -143,7 +150,7 @@ def cut_back(path: Path, sentences: int) -> None:
             for line in file:
                 if not line.endswith(b"\n"):
                     break  # a kill cut it short
-                if json.loads(line)["sentences"] > sentences:
+                if json.loads(line)[unit] > items:
                     break
                 kept += len(line)
             file.truncate(kept)

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from corpus import Corpus, fit_sentences, hold_out
-from options import Hyperparameters
-from vocabulary import DataError, Vocabulary
+from s2s_options import Hyperparameters
+from seeds import HELD_OUT, generator_for
+from vocabulary import Vocabulary
 
 HELD_OUT_SHARE = 0.05
 MOST_HELD_OUT = 1000  # enough for two digits of the loss; measuring them takes a tenth of a second
-
-# Each use of randomness has a generator of its own, so that none depends on how often another was asked.
-WEIGHTS, HELD_OUT, ORDER, SAMPLES = range(4)
 
 
 @dataclass(frozen=True)
@@ -31,11 +27,6 @@ class Data:
     train: Sequence[Sequence[int]]
     held_out: Sequence[Sequence[int]]
     notes: tuple[str, ...]
-
-
-def generator_for(seed: int, use: int, *more: int) -> np.random.Generator:
-    """The generator for one use of randomness."""
-    return np.random.default_rng([seed, use, *more])
 
 
 def prepare(corpus: Corpus, chosen: Hyperparameters) -> Data:
@@ -59,20 +50,3 @@ def default_share(different: int) -> float:
     if round(HELD_OUT_SHARE * different) == 0:
         return 0.0
     return min(HELD_OUT_SHARE, MOST_HELD_OUT / different)
-
-
-def check_vocabulary(saved: Vocabulary, found: Vocabulary, path: str) -> None:
-    """Refuse to go on with another vocabulary than the checkpoint's.
-
-    Raises:
-        DataError: naming the first character that differs.
-    """
-    if saved == found:
-        return
-    pairs = zip(saved.characters, found.characters, strict=False)
-    at = next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(saved), len(found)))
-    shown = [repr(v.characters[at]) if at < len(v) else "nothing" for v in (saved, found)]
-    raise DataError(
-        f"the checkpoint {path!r} has another vocabulary than this corpus: character {at} is {shown[0]} there and "
-        f"{shown[1]} here"
-    )

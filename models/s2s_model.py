@@ -19,13 +19,13 @@ from collections.abc import Sequence
 from typing import Literal, final
 
 import numpy as np
+import numpy.typing as npt
 
 import graphflow as gf
+from cells import BiasInit, Cell, State
 
-Cell = Literal["lstm", "gru"]
+Gated = Literal["lstm", "gru"]
 Feed = Literal["soft", "teacher"]
-BiasInit = Literal["zero", "chrono"]
-State = tuple[gf.Node, ...]
 Batch = Sequence[Sequence[int]]
 
 
@@ -44,9 +44,12 @@ class Seq2Seq:
 
     Attributes:
         parameters: what a solver steps: the cell's, the embedding [V, embedding], the decoder [V, hidden].
+        opening, closing: what is fed before a text, and the character after which it is over.
     """
 
     START, END, BLANK = 0, 1, 2
+    opening = (START,)
+    closing = END
 
     def __init__(
         self,
@@ -54,7 +57,7 @@ class Seq2Seq:
         *,
         embedding: int = 20,
         hidden: int = 100,
-        cell: Cell = "lstm",
+        cell: Gated = "lstm",
         bias_init: BiasInit = "zero",
         steps: int = 30,
         seed: int = 0,
@@ -62,12 +65,8 @@ class Seq2Seq:
     ) -> None:
         self.symbols, self.hidden, self.steps, self.backend = symbols, hidden, steps, backend
         self.graph = g = gf.ExprGraph("s2s", seed=seed)
-        biases = chrono_biases(g.generator, cell, hidden, steps) if bias_init == "chrono" else None
-        self.cell: gf.nn.LSTM | gf.nn.GRU
-        if cell == "lstm":
-            self.cell = gf.nn.LSTM(g, embedding, hidden, biases=biases)
-        else:
-            self.cell = gf.nn.GRU(g, embedding, hidden, biases=biases)
+        longest = steps if bias_init == "chrono" else None
+        self.cell = Cell(g, cell, embedding, hidden, longest=longest)
         self.embedding = gf.nn.Embedding(g, symbols, embedding)
         self.decoder = gf.nn.Linear(g, hidden, symbols, bias=False, name="decoder")
         self.parameters: tuple[gf.Node, ...] = (
@@ -79,7 +78,7 @@ class Seq2Seq:
     @property
     def states(self) -> int:
         """How many vectors [hidden] are handed from step to step."""
-        return 2 if isinstance(self.cell, gf.nn.LSTM) else 1
+        return self.cell.states
 
     def first_state(self, *batch: int) -> State:
         """Zeros, [hidden] or [batch, hidden]."""
@@ -87,9 +86,16 @@ class Seq2Seq:
 
     def step(self, x: gf.Node, state: State) -> State:
         """One step of the cell: x [embedding] or [batch, embedding]; the hidden state comes first in the result."""
-        if isinstance(self.cell, gf.nn.LSTM):
-            return self.cell(x, gf.nn.LSTMState(*state))
-        return (self.cell(x, *state),)
+        return self.cell(x, state)
+
+    def predict(self, x: gf.Node, state: State) -> tuple[gf.Node, State]:
+        """One step as `step`; the logits of what comes next, and the states after it."""
+        after = self.step(x, state)
+        return self.decoder(after[0]), after
+
+    def first_values(self) -> list[npt.NDArray[np.float32]]:
+        """What the states are before a sentence: zeros."""
+        return [np.zeros(self.hidden, np.float32)] * self.states
 
     def machine(self, outputs: Sequence[gf.Node], *, is_watching: bool = False) -> gf.TapeMachine:
         """A machine that computes the outputs and what they need; if it is watching, it stops at NaN and infinity."""
@@ -101,14 +107,6 @@ class Seq2Seq:
 def characters_in(sentences: Batch) -> int:
     """How many targets are not BLANK: each character and the END."""
     return sum(len(ids) + 1 for ids in sentences)
-
-
-def chrono_biases(generator: np.random.Generator, cell: Cell, hidden: int, steps: int) -> dict[str, gf.Initializer]:
-    """Gate biases that forget at time scales spread evenly up to `steps` (Tallec and Ollivier 2018)."""
-    draw = gf.chrono(steps)(hidden, "float32", generator)
-    if cell == "lstm":
-        return {"forget": gf.values_of(draw), "input": gf.values_of(-draw)}
-    return {"update": gf.values_of(-draw)}  # z takes in what is new, so a small z remembers
 
 
 class Unrolled(ABC):

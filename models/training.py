@@ -1,4 +1,7 @@
-"""Training: one batch after another, in an order that a saved run finds again; and measuring."""
+"""Training: what a run of any of the programs is, and the loop that trains until a limit is reached.
+
+What is trained on lies in items (sentences or windows of text), which an epoch takes once each.
+"""
 
 from __future__ import annotations
 
@@ -6,83 +9,97 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, final
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 import graphflow as gf
 from command_line import DivergedError
 from figures import Position, Recent, Totals
-from options import Hyperparameters
-from s2s_data import ORDER, Data, generator_for
-from s2s_model import BatchGraph, SentenceGraph, Seq2Seq, Unrolled, characters_in
+from options import Chosen
 from sampling import Sampler
 from stopping import Interruption, Limits
+from vocabulary import Vocabulary
 
-MEASURED_AT_ONCE = 100
-RECENT = 2000  # sentences
 AT_ONCE = 0.05  # seconds between two looks at the limits and the user's signals
 
 
-def build_graph(model: Seq2Seq, chosen: Hyperparameters) -> Unrolled:
-    """The graph that trains: the book's for one sentence, with a batch axis for more."""
-    counts_blank = chosen.padding == "counted"
-    if chosen.batch == 1:
-        return SentenceGraph(model, chosen.feed, counts_blank=counts_blank, is_training=True)
-    return BatchGraph(model, chosen.feed, counts_blank=counts_blank, is_training=True, batch=chosen.batch)
-
-
-def build_model(symbols: int, chosen: Hyperparameters, backend: str = "auto") -> Seq2Seq:
-    """The weights that a run begins with."""
-    return Seq2Seq(
-        symbols,
-        embedding=chosen.embedding,
-        hidden=chosen.hidden,
-        cell=chosen.cell,
-        bias_init=chosen.bias_init,
-        steps=chosen.max_sentence,
-        seed=chosen.seed,
-        backend=backend,
-    )
-
-
-@final
-class Training:
-    """A run: model, solver, data, and where it is.
-
-    Attributes:
-        graph, evaluator, sampler: three graphs over the model's weights: to train, to measure, to write.
-        recent: of the latest batches, at most an epoch's.
-        order_state: of the generator, as it was before the running epoch's order was drawn.
-    """
-
-    def __init__(self, data: Data, chosen: Hyperparameters, backend: str = "auto") -> None:
-        self.data, self.chosen = data, chosen
-        self.solver = chosen.make_solver()
-        self.model = build_model(len(data.vocabulary), chosen, backend)
-        self.sampler = Sampler(self.model)
-        self.evaluator = Evaluator(self.model, chosen, data.held_out)
-        self.graph = build_graph(self.model, chosen)
-        self.position = Position()
-        self.recent = Recent(min(RECENT, len(data.train)))
-        self.generator = generator_for(chosen.seed, ORDER)
-        self.draw_order()
-
-    def draw_order(self) -> None:
-        """Shuffle the sentences for the epoch that begins."""
-        self.order_state: dict[str, Any] = dict(self.generator.bit_generator.state)
-        self.order = self.generator.permutation(len(self.data.train))
-
-    def resume(self, position: Position, order_state: dict[str, Any]) -> None:
-        """Go to where a saved run was; weights and solver are restored from the checkpoint itself."""
-        self.generator.bit_generator.state = order_state
-        self.draw_order()
-        self.position = position
+class Data(Protocol):
+    """What a run learns from; `notes` say what was left out and how it was divided, one line each."""
 
     @property
-    def is_epoch_done(self) -> bool:
-        return self.position.index >= len(self.data.train)
+    def vocabulary(self) -> Vocabulary: ...
 
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Model(Protocol):
+    """Weights, and machines over them."""
+
+    @property
+    def parameters(self) -> tuple[gf.Node, ...]: ...
+
+    def machine(self, outputs: Sequence[gf.Node], *, is_watching: bool = False) -> gf.TapeMachine:
+        """A machine that computes the outputs; if it is watching, it stops at NaN and infinity."""
+
+
+class Graph(Protocol):
+    """What trains: what it computes, and whether several batches take less time together than one by one."""
+
+    @property
+    def outputs(self) -> Sequence[gf.Node]: ...
+
+    @property
+    def trains_many(self) -> bool: ...
+
+
+class Evaluator(Protocol):
+    """What measures."""
+
+    def measure(self) -> float | None:
+        """Nats per character of what is held out; None where nothing is."""
+
+
+class Training(ABC):
+    """A run: model, solver, data, and where it is.
+
+    Args:
+        data, chosen, model: what it learns from, how, and what learns.
+        total: how many items an epoch has.
+        recent: over how many of the latest items figures are taken.
+
+    Attributes:
+        unit: what an item is.
+        counts_characters: whether its speed is told in characters, not items, per second.
+        reports_epochs: whether each epoch is reported, however short it is.
+        graph, evaluator, sampler: three graphs over the model's weights: to train, to measure, to write.
+        recent: of the latest batches, at most an epoch's.
+    """
+
+    unit: ClassVar[str]
+    counts_characters: ClassVar[bool]
+    reports_epochs: bool = False
+    data: Data
+    chosen: Chosen
+    model: Model
+    graph: Graph
+    evaluator: Evaluator
+    sampler: Sampler
+
+    def __init__(self, data: Data, chosen: Chosen, model: Model, *, total: int, recent: int) -> None:
+        self.data, self.chosen, self.model, self.total = data, chosen, model, total
+        self.solver = chosen.make_solver()
+        self.position = Position()
+        self.recent = Recent(min(recent, total))
+
+    # --- what the programs say ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def begin_epoch(self) -> None:
+        """Prepare for the epoch that begins."""
+
+    @abstractmethod
     def step(self, most: int = 1) -> int:
         """Train on the next batches of the epoch; how many it did.
 
@@ -92,23 +109,59 @@ class Training:
         Raises:
             DivergedError: a loss is not a finite number; the weights are as they were when it was found.
         """
-        position, size = self.position, self.chosen.batch
-        end = min(position.index + most * size, len(self.data.train))
-        batches = [
-            [self.data.train[i] for i in self.order[start : min(start + size, end)]]
-            for start in range(position.index, end, size)
-        ]
-        began = time.perf_counter()
-        losses = self.graph.train(batches, self.solver)
-        seconds = (time.perf_counter() - began) / len(losses)
-        for nats, batch in zip(losses, batches, strict=False):
-            if not math.isfinite(nats):
-                raise DivergedError(self.explain_divergence())
-            position.index += len(batch)
-            position.sentences += len(batch)
-            for totals in (position.running, self.recent):
-                totals.add(nats, characters_in(batch), len(batch), seconds)
-        return len(losses)
+
+    @abstractmethod
+    def write_sample(self, temperature: float, generator: np.random.Generator, top_k: int | None) -> list[int]:
+        """Symbols to show while it trains."""
+
+    @abstractmethod
+    def describe(self) -> list[str]:
+        """The model and what trains it, one line each."""
+
+    @abstractmethod
+    def own_state(self) -> dict[str, Any]:
+        """For the checkpoint: what this run needs to go on, besides weights, solver and position."""
+
+    @abstractmethod
+    def check_state(self, position: Position, state: dict[str, Any]) -> None:
+        """Refuse a position or state that does not fit this run.
+
+        Raises:
+            DataError: saying what it is.
+        """
+
+    @abstractmethod
+    def resume_state(self, state: dict[str, Any]) -> None:
+        """Take over what `own_state` gave and `check_state` found right."""
+
+    # --- what is the same for all -------------------------------------------------------------------------------------
+
+    def resume(self, position: Position, state: dict[str, Any]) -> None:
+        """Go to where a saved run was; weights and solver are restored from the checkpoint itself."""
+        self.position = position
+        self.resume_state(state)
+
+    @property
+    def weights(self) -> int:
+        """How many the model has."""
+        return sum(math.prod(parameter.shape) for parameter in self.model.parameters)
+
+    @property
+    def is_epoch_done(self) -> bool:
+        return self.position.index >= self.total
+
+    def count(self, nats: float, characters: int, items: int, seconds: float) -> None:
+        """Note that so much has been trained on.
+
+        Raises:
+            DivergedError: the loss is not a finite number.
+        """
+        if not math.isfinite(nats):
+            raise DivergedError(self.explain_divergence())
+        self.position.index += items
+        self.position.items += items
+        for totals in (self.position.running, self.recent):
+            totals.add(nats, characters, items, seconds)
 
     def close_epoch(self) -> tuple[Totals, float | None]:
         """End the epoch and begin the next; the totals of the one that ended, and the held-out loss after it.
@@ -118,16 +171,21 @@ class Training:
         """
         position, held_out = self.position, self.evaluator.measure()
         if held_out is not None and not math.isfinite(held_out):
-            raise DivergedError(f"the held-out loss is {held_out} after {position.sentences:,} sentences: it diverged")
+            done = f"{position.items:,} {self.unit}"
+            raise DivergedError(f"the held-out loss is {held_out} after {done}: it diverged")
         ended, position.running = position.running, Totals()
         position.epoch, position.index = position.epoch + 1, 0
-        position.history.append([position.sentences, ended.mean, held_out])
+        position.history.append([position.items, ended.mean, held_out])
         if held_out is not None:
             is_better = position.best is None or held_out < position.best
             position.best = held_out if is_better else position.best
             position.since_best = 0 if is_better else position.since_best + 1
-        self.draw_order()
+        self.begin_epoch()
         return ended, held_out
+
+    def rate(self, totals: Totals) -> float:
+        """Items or characters per second."""
+        return totals.rate(totals.characters if self.counts_characters else totals.items)
 
     def check_weights(self) -> None:
         """Look at all weights: done before they are saved, and before they write.
@@ -139,43 +197,15 @@ class Training:
             raise DivergedError(self.explain_divergence())
 
     def explain_divergence(self) -> str:
-        """Run the same sentences once more, watching: which node was the first that is not a finite number."""
+        """Run the same items once more, watching: which node was the first that is not a finite number."""
         watching = self.model.machine(self.graph.outputs, is_watching=True)
         what, where = "a loss that is not a finite number", ""
         try:
             watching.run_all()
         except gf.NumericalError as error:
             what, where = error.headline, f", made at {error.where}" if error.where else ""
-        done = f"{self.position.sentences:,} sentences"
+        done = f"{self.position.items:,} {self.unit}"
         return f"training diverged after {done}: {what}{where}; try a smaller --learn-rate, or --clip"
-
-
-@final
-class Evaluator:
-    """Measures sentences that are not trained on, with the same feed.
-
-    Args:
-        model: whose weights are used, as they are when it measures.
-        chosen: its feed.
-        sentences: all are measured; where there are none, so is nothing.
-    """
-
-    def __init__(self, model: Seq2Seq, chosen: Hyperparameters, sentences: Sequence[Sequence[int]]) -> None:
-        self.sentences = sentences
-        self.graph: BatchGraph | None = None
-        if sentences:
-            size = min(len(sentences), MEASURED_AT_ONCE)
-            self.graph = BatchGraph(model, chosen.feed, counts_blank=False, is_training=False, batch=size)
-
-    def measure(self) -> float | None:
-        """Nats per character over all targets that are not BLANK; None where there are no sentences."""
-        if self.graph is None:
-            return None
-        totals = Totals()
-        for at in range(0, len(self.sentences), self.graph.batch):
-            part = self.sentences[at : at + self.graph.batch]
-            totals.add(*self.graph.run(part), len(part), 0.0)
-        return totals.mean
 
 
 class Observer(ABC):

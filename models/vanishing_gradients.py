@@ -27,12 +27,12 @@ import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
 import graphflow as gf  # noqa: E402
+from cells import BiasInit  # noqa: E402
 from command_line import DivergedError, Parser, UsageError, number, run_command  # noqa: E402
 from curves import COLOURS, Curve, Panel, check_picture, draw_panels  # noqa: E402
 from memory_tasks import CopyTask, Network  # noqa: E402
 from options import BACKENDS  # noqa: E402
 from recurrent import Kind, Recurrent  # noqa: E402
-from s2s_model import BiasInit  # noqa: E402
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,5 +1,6 @@
-"""The characters a model knows, and their numbers: START, END, BLANK, then the corpus' characters in sorted order.
+"""The characters a model knows, and their numbers: the corpus' characters in sorted order, after START, END, BLANK.
 
+A model of running text has no use for those three, and no numbers for them.
 A character is one Unicode code point. The order depends on nothing but the set of characters, so that two
 runs over one corpus, and a checkpoint, agree about every number.
 """
@@ -89,7 +90,8 @@ class Vocabulary:
     r"""A fixed, ordered set of characters; `characters[i]` is the character numbered i.
 
     Args:
-        characters: START, END, BLANK, then different characters in sorted order.
+        characters: the specials, then different characters in sorted order.
+        specials: START, END, BLANK; or none, for running text.
     Raises:
         DataError: anything else.
     Example:
@@ -99,17 +101,24 @@ class Vocabulary:
     """
 
     characters: tuple[str, ...]
+    specials: tuple[str, ...] = SPECIALS
     _ids: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "characters", tuple(self.characters))
-        _check_characters(self.characters)
+        _check_characters(self.characters, self.specials)
         # The specials are not in the table: a text can never turn into START, END or BLANK.
-        ordinary = enumerate(self.characters[len(SPECIALS) :], len(SPECIALS))
+        ordinary = enumerate(self.characters[len(self.specials) :], len(self.specials))
         object.__setattr__(self, "_ids", {character: i for i, character in ordinary})
 
     @classmethod
-    def from_text(cls, texts: str | Iterable[str], threshold: int = 1, reserved: Choice = "error") -> Vocabulary:
+    def from_text(
+        cls,
+        texts: str | Iterable[str],
+        threshold: int = 1,
+        reserved: Choice = "error",
+        specials: tuple[str, ...] = SPECIALS,
+    ) -> Vocabulary:
         """Collect the characters of the texts that occur at least `threshold` times.
 
         Args:
@@ -117,6 +126,7 @@ class Vocabulary:
             threshold: characters rarer than this are left out; a text with such a character is then encoded
                 with `unknown="skip"`, or cleaned first by `drop_unknown`.
             reserved: what to do about 0x02 to 0x04 in a text: `error`, or `drop` (they get no second number).
+            specials: see the class.
         Raises:
             DataError: nothing is left, a reserved character is found, or a lone surrogate.
         """
@@ -134,14 +144,14 @@ class Vocabulary:
                 f"threshold {threshold} drops every character: the commonest, "
                 f"{name_character(commonest)}, occurs {count:,} times"
             )
-        return cls((*SPECIALS, *kept))
+        return cls((*specials, *kept), specials)
 
     @classmethod
-    def from_characters(cls, characters: Sequence[str]) -> Vocabulary:
+    def from_characters(cls, characters: Sequence[str], specials: tuple[str, ...] = SPECIALS) -> Vocabulary:
         """Rebuild a vocabulary from the `characters` of a checkpoint, checking every one (see the class)."""
         if isinstance(characters, str) or not isinstance(characters, Sequence):
             raise DataError(f"vocabulary: a list of characters is needed, not {type(characters).__name__}")
-        return cls(tuple(characters))
+        return cls(tuple(characters), specials)
 
     def __len__(self) -> int:
         return len(self.characters)
@@ -168,7 +178,7 @@ class Vocabulary:
             text: ordinary characters; 0x02 to 0x04 count as unknown, they never become START, END or BLANK.
             unknown: `error`, or `skip` to leave unknown characters out; `len(text) - len(result)` were skipped.
         Returns:
-            numbers from 3 up.
+            numbers from 3 up, or from 0 where there are no specials.
         Raises:
             DataError: a character is unknown; it names the character and its place.
         """
@@ -224,20 +234,25 @@ class Vocabulary:
         return kept, _state_dropped(dropped, emptied)
 
 
-def _check_characters(characters: tuple[str, ...]) -> None:
+def _check_characters(characters: tuple[str, ...], specials: tuple[str, ...]) -> None:
+    if specials not in ((), SPECIALS):
+        raise DataError("vocabulary: the specials are START, END and BLANK, or none")
     for at, character in enumerate(characters):
         if not isinstance(character, str) or len(character) != 1:
             raise DataError(f"vocabulary: entry {at} is {_shorten(character)}, not a single character")
         if unicodedata.category(character) == "Cs":
             raise DataError(f"vocabulary: entry {at} is {name_character(character)}, half a character (a surrogate)")
-    if characters[: len(SPECIALS)] != SPECIALS:
+    if characters[: len(specials)] != specials:
         raise DataError("vocabulary: the first three entries must be START 0x02, END 0x03 and BLANK 0x04")
     seen: dict[str, int] = {}
     for at, character in enumerate(characters):
         if character in seen:
             raise DataError(f"vocabulary: {name_character(character)} is entry {seen[character]} and entry {at}")
         seen[character] = at
-    ordinary = characters[len(SPECIALS) :]
+    ordinary = characters[len(specials) :]
+    reserved = next((character for character in ordinary if character in SPECIALS and not specials), None)
+    if reserved is not None:
+        raise DataError(f"vocabulary: {name_character(reserved)} is reserved for START, END or BLANK")
     if not ordinary:
         raise DataError("vocabulary: there is no character besides START, END and BLANK")
     for before, after in pairwise(ordinary):

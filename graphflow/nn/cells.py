@@ -22,10 +22,18 @@ class Gate:
     """
 
     def __init__(
-        self, g: ExprGraph, inputs: int, hidden: int, name: str, *, bias: Initializer | None, dtype: object
+        self,
+        g: ExprGraph,
+        inputs: int,
+        hidden: int,
+        name: str,
+        *,
+        bias: Initializer | None,
+        init: Initializer | None,
+        dtype: object,
     ) -> None:
-        self.wx = matrix(g, (hidden, inputs), name=f"{name}.wx", init=glorot_n(), dtype=dtype)
-        self.wh = matrix(g, (hidden, hidden), name=f"{name}.wh", init=glorot_n(), dtype=dtype)
+        self.wx = matrix(g, (hidden, inputs), name=f"{name}.wx", init=init or glorot_n(), dtype=dtype)
+        self.wh = matrix(g, (hidden, hidden), name=f"{name}.wh", init=init or glorot_n(), dtype=dtype)
         self.b = vector(g, hidden, name=f"{name}.b", init=bias or zeroes(), dtype=dtype)
         self.parameters = (self.wx, self.wh, self.b)
 
@@ -54,6 +62,7 @@ class LSTM:
         inputs, hidden: sizes of x and of the state.
         name: prefix of the parameters' names, such as `lstm.forget.wx`.
         biases: initialisers for the biases of the gates by name (input, forget, output, candidate); zeros elsewhere.
+        init: initialiser of the matrices, Glorot's normal one by default.
 
     Source: Hochreiter & Schmidhuber 1997, with the forget gate of Gers et al. 2000.
     """
@@ -68,11 +77,13 @@ class LSTM:
         *,
         name: str = "lstm",
         biases: dict[str, Initializer] | None = None,
+        init: Initializer | None = None,
         dtype: object = "float32",
     ) -> None:
         biases = biases or {}
         self.input, self.forget, self.output, self.candidate = (
-            Gate(g, inputs, hidden, f"{name}.{gate}", bias=biases.get(gate), dtype=dtype) for gate in self.GATES
+            Gate(g, inputs, hidden, f"{name}.{gate}", bias=biases.get(gate), init=init, dtype=dtype)
+            for gate in self.GATES
         )
         gates = (self.input, self.forget, self.output, self.candidate)
         self.parameters = tuple(parameter for gate in gates for parameter in gate.parameters)
@@ -95,6 +106,7 @@ class GRU:
     Args:
         g, inputs, hidden, name: as for LSTM.
         biases: initialisers for the biases by name (update, reset, memory); zeros elsewhere.
+        init: as for LSTM.
 
     Source: Cho et al. 2014; which of z and 1 - z is which is as in the Gorgonia chapter.
     """
@@ -109,11 +121,13 @@ class GRU:
         *,
         name: str = "gru",
         biases: dict[str, Initializer] | None = None,
+        init: Initializer | None = None,
         dtype: object = "float32",
     ) -> None:
         biases = biases or {}
         self.update, self.reset, self.memory = (
-            Gate(g, inputs, hidden, f"{name}.{gate}", bias=biases.get(gate), dtype=dtype) for gate in self.GATES
+            Gate(g, inputs, hidden, f"{name}.{gate}", bias=biases.get(gate), init=init, dtype=dtype)
+            for gate in self.GATES
         )
         gates = (self.update, self.reset, self.memory)
         self.parameters = tuple(parameter for gate in gates for parameter in gate.parameters)
@@ -133,6 +147,7 @@ class RNN:
         g, inputs, hidden, name: as for LSTM.
         bias: initialiser of b, zeros by default.
         activation: tanh, sigmoid, rectify or another function from a node to one of its type.
+        init: as for LSTM.
 
     Example:
         >>> import graphflow as gf
@@ -156,10 +171,11 @@ class RNN:
         name: str = "rnn",
         bias: Initializer | None = None,
         activation: Callable[[Node], Node] = tanh,
+        init: Initializer | None = None,
         dtype: object = "float32",
     ) -> None:
         self.activation = activation
-        self.gate = Gate(g, inputs, hidden, name, bias=bias, dtype=dtype)
+        self.gate = Gate(g, inputs, hidden, name, bias=bias, init=init, dtype=dtype)
         self.parameters = self.gate.parameters
 
     def __call__(self, x: Node, h: Node) -> Node:

@@ -170,7 +170,8 @@ class TapeMachine:
             solver: steps the parameters whose gradients this machine computes, after each run.
             record: the float of one element that is recorded; by default the cost, the node given to `grad`.
             stop: asked before each row; once it says True no more rows are run. Each row then is a call of its own.
-            stop_unless_finite: end with the first row that records NaN or infinity, before its solver's step.
+            stop_unless_finite: end with the first row that records NaN or infinity, before what `set_` asks for and
+                the solver's step: a run on the same inputs gives the same again.
 
         Returns:
             [rows] float64, what was recorded after each run; fewer if it was stopped.
@@ -512,11 +513,13 @@ class TapeMachine:
     def _run_row(self, work: RowWork, number: int) -> bool:
         """Do one row of `run_over`; whether it went well, and what it recorded is as wanted."""
         work.rows.bind(number)
-        self._run()
+        self._begin()
+        self._compute()
         # Looked up anew: a step may have moved the parameters, and then the program is another one.
         work.values[number] = self._executable.array(self.program.results[work.recorded.id])
         if work.needs_finite and not np.isfinite(work.values[number]):
             return False
+        self._finish()
         if work.solver is not None:
             work.solver.step(work.parameters)
         return True

@@ -8,10 +8,12 @@ import numpy as np
 
 import s2s_train
 from corpus import Corpus
-from options import Hyperparameters, new_hyperparameters
 from s2s_data import prepare
 from s2s_model import Seq2Seq
-from training import Training
+from s2s_options import Hyperparameters, new_hyperparameters
+from s2s_train import LAYOUT
+from s2s_training import SentenceTraining
+from saved_run import load_run, save_run
 
 LINES = ("to be", "or not", "to see", "a bee", "bob", "so", "to", "o", "snob", "best", "toe", "nest")
 TINY = {"hidden": 8, "embedding": 4, "max_sentence": 7, "validation": 0.0}
@@ -30,7 +32,17 @@ def tiny_corpus(lines=LINES):
 def tiny_training(lines=LINES, backend="numpy", **given):
     chosen = new_hyperparameters({**TINY, **given})
     assert isinstance(chosen, Hyperparameters)
-    return Training(prepare(tiny_corpus(lines), chosen), chosen, backend)
+    return SentenceTraining(prepare(tiny_corpus(lines), chosen), chosen, backend)
+
+
+def save(path, training, corpus=None, tensors="base64"):
+    """Write a run's checkpoint."""
+    save_run(path, training, corpus or tiny_corpus(), tensors, LAYOUT)
+
+
+def load(path):
+    """Read a run's checkpoint."""
+    return load_run(path, LAYOUT)
 
 
 def train_batches(training, count):
@@ -43,7 +55,7 @@ def train_batches(training, count):
 
 def state_of(training):
     """Everything that a resumed run must agree in, bit by bit; measured times are left out."""
-    position = training.position.as_dict()
+    position = training.position.as_dict("sentences")
     del position["running"]["seconds"]
     solver = training.solver.state_dict()
     moments = {

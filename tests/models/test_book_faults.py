@@ -17,13 +17,14 @@ from corpus import load_corpus
 from s2s_data import prepare
 from s2s_model import SentenceGraph
 from sampling import distribution
-from saved_run import load_run, save_run
 from tests.models.s2s_examples import (
     ARGUMENTS,
     command,
+    load,
     log_softmax,
     reference_losses,
     reference_steps,
+    save,
     state_of,
     tiny_corpus,
     tiny_model,
@@ -60,7 +61,7 @@ def test_fault_2_slices_at_one_position_stay_apart_also_at_rows_0_and_256():
 
 def test_fault_3_a_failing_save_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     path, training = tmp_path / "run.json", tiny_training()
-    save_run(path, training, tiny_corpus(), "base64")
+    save(path, training)
     old = path.read_bytes()
     train_batches(training, 2)
 
@@ -71,14 +72,14 @@ def test_fault_3_a_failing_save_leaves_the_old_checkpoint(tmp_path, monkeypatch)
         with monkeypatch.context() as patch:
             patch.setattr(f"graphflow.atomic_file.{call}", fail)
             with pytest.raises(gf.CheckpointError, match="No space left"):
-                save_run(path, training, tiny_corpus(), "base64")
+                save(path, training)
         assert path.read_bytes() == old
         assert [entry.name for entry in tmp_path.iterdir()] == ["run.json"]
 
 
 def test_fault_4_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
     path, training = tmp_path / "run.json", tiny_training(batch=4)
-    save_run(path, training, tiny_corpus(), "base64")
+    save(path, training)
     extra = gf.load_checkpoint(path).extra
     *most, last = training.model.parameters
     turned = gf.matrix(gf.ExprGraph(), tuple(reversed(last.shape)), name=last.name, init=gf.ones())
@@ -86,14 +87,14 @@ def test_fault_4_a_checkpoint_that_does_not_fit_changes_nothing(tmp_path):
     train_batches(training, 2)
     before = state_of(training)
     with pytest.raises((gf.CheckpointError, DataError), match=last.name):
-        load_run(path).restore(training)
+        load(path).restore(training)
     assert state_of(training) == before
 
 
 def test_fault_5_the_vocabulary_is_in_the_checkpoint_in_an_order_that_no_process_changes(tmp_path):
     training = tiny_training()
-    save_run(tmp_path / "run.json", training, tiny_corpus(), "base64")
-    assert load_run(tmp_path / "run.json").vocabulary.characters == (START, END, BLANK, *" abenorst")
+    save(tmp_path / "run.json", training)
+    assert load(tmp_path / "run.json").vocabulary.characters == (START, END, BLANK, *" abenorst")
     program = "from vocabulary import Vocabulary; print(Vocabulary.from_text('to be or not').characters)"
     printed = {
         subprocess.run(
@@ -170,10 +171,10 @@ def test_fault_10_the_prompt_is_fed():
 def test_fault_11_weights_are_called_what_they_are(cell, gates):
     model = tiny_model(cell=cell)
     for gate in gates.split():
-        parts = getattr(model.cell, gate)
+        parts = getattr(model.cell.inner, gate)
         assert [part.name for part in parts.parameters] == [f"{cell}.{gate}.{kind}" for kind in ("wx", "wh", "b")]
     if cell == "lstm":  # and each does what its name says: with the forget gate shut, the state before is forgotten
-        gf.let(model.cell.forget.b, np.full(8, -1e3, np.float32))
+        gf.let(model.cell.inner.forget.b, np.full(8, -1e3, np.float32))
         x = model.embedding.row(3)
         states = [
             model.step(x, tuple(gf.constant(model.graph, np.full(8, value, np.float32)) for value in (0.0, cell_value)))

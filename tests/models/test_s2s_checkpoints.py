@@ -8,8 +8,7 @@ import pytest
 
 import graphflow as gf
 from corpus import Corpus
-from saved_run import load_run, save_run
-from tests.models.s2s_examples import LINES, command, state_of, tiny_corpus, tiny_training, train_batches
+from tests.models.s2s_examples import LINES, command, load, save, state_of, tiny_corpus, tiny_training, train_batches
 from vocabulary import DataError
 
 
@@ -19,7 +18,7 @@ def saved(tmp_path):
     training = tiny_training(batch=5, validation=0.2)
     train_batches(training, 5)
     path = tmp_path / "run.json"
-    save_run(path, training, tiny_corpus(), "base64")
+    save(path, training)
     return training, path
 
 
@@ -58,7 +57,7 @@ def swap_characters(extra):
 
 def test_what_is_in_it(saved):
     training, path = saved
-    run = load_run(path)
+    run = load(path)
     assert run.vocabulary == training.data.vocabulary
     assert run.hyperparameters == training.chosen
     assert run.position == training.position
@@ -98,7 +97,7 @@ def test_refused_when_it_is_read(saved, change, message):
     _, path = saved
     spoil(path, change)
     with pytest.raises(DataError) as caught:
-        load_run(path)
+        load(path)
     assert message in str(caught.value)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -121,7 +120,7 @@ def test_refused_when_it_is_restored_and_nothing_has_changed(saved, change, mess
     train_batches(training, 1)
     before = state_of(training)
     with pytest.raises(DataError, match=message):
-        load_run(path).restore(training)
+        load(path).restore(training)
     assert state_of(training) == before
 
 
@@ -131,7 +130,7 @@ def test_another_solver_or_cell_is_refused_and_nothing_has_changed(saved):
         training = tiny_training(**{"batch": 5, "validation": 0.2, **options})
         before = state_of(training)
         with pytest.raises(gf.CheckpointError):
-            load_run(path).restore(training)
+            load(path).restore(training)
         assert state_of(training) == before
 
 
@@ -139,7 +138,7 @@ def test_another_text_is_refused(saved):
     _, path = saved
     other = Corpus("tiny", "another text", "\n".join((*LINES, "nob")))
     with pytest.raises(DataError, match="was trained on a tiny corpus .* and this is another text"):
-        load_run(path).check_corpus(other)
+        load(path).check_corpus(other)
 
 
 def test_a_cut_or_damaged_file_is_one_line_and_exit_code_3(saved, capsys):

@@ -5,14 +5,20 @@ from __future__ import annotations
 import pytest
 
 import graphflow as gf
+import options
 from command_line import UsageError
-from options import HYPERPARAMETERS, SOLVERS, check_same, new_hyperparameters, parse_options
+from options import SOLVERS, check_same, names_of
+from s2s_options import COMMAND, Hyperparameters, new_hyperparameters
 
 BOOK = {
     "preset": "book", "cell": "lstm", "feed": "soft", "bias_init": "zero", "padding": "counted", "hidden": 100,
     "embedding": 20, "max_sentence": 30, "batch": 1, "solver": "rmsprop", "learn_rate": 0.01, "rho": 0.999,
     "l2_reg": 1e-6, "clip": 5.0, "clip_norm": None, "threshold": 1,
 }  # fmt: skip
+
+
+def parse_options(arguments):
+    return options.parse_options(arguments, COMMAND)
 
 
 def chosen(*arguments):
@@ -88,7 +94,7 @@ def test_refused_on_one_line(arguments):
 def test_a_resumed_run_keeps_its_hyperparameters():
     saved = chosen("--hidden", "8")
     check_same(saved, {"hidden": 8, "seed": 0}, "run.json")
-    for name in HYPERPARAMETERS:
+    for name in names_of(Hyperparameters):
         option = "--" + name.replace("_", "-")
         with pytest.raises(UsageError, match=f"{option} other differs from the checkpoint 'run.json'"):
             check_same(saved, {name: "other"}, "run.json")

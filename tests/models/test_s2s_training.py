@@ -11,13 +11,13 @@ import pytest
 import graphflow as gf
 from command_line import DivergedError
 from figures import Recent, Totals
-from saved_run import load_run, save_run
 from stopping import Interruption, Limits
 from tests.models.s2s_examples import (
     LINES,
+    load,
     reference_losses,
+    save,
     state_of,
-    tiny_corpus,
     tiny_training,
     train_batches,
 )
@@ -61,7 +61,7 @@ def test_an_epoch_s_figure_is_the_mean_over_all_its_targets_that_are_not_blank()
     losses = [reference_losses(training.model, ids, "teacher")[: len(ids) + 1] for ids in training.data.train]
     assert ended.mean == pytest.approx(np.concatenate(losses).mean(), rel=1e-5)
     assert ended.characters == sum(len(line) + 1 for line in LINES)
-    assert ended.sentences == training.position.sentences == len(LINES)
+    assert ended.items == training.position.items == len(LINES)
     assert held_out is None
 
 
@@ -95,7 +95,7 @@ def test_a_recent_figure_forgets_old_batches():
     recent = Recent(5)
     for nats in (100.0, 2.0, 4.0):
         recent.add(nats, 2, 2, 0.5)
-    assert (recent.totals.mean, recent.totals.sentences, recent.totals.rate) == (1.5, 4, 4.0)
+    assert (recent.totals.mean, recent.totals.items, recent.totals.rate(recent.totals.items)) == (1.5, 4, 4.0)
     assert math.isnan(Totals().mean)
 
 
@@ -127,7 +127,7 @@ def test_an_interruption_lets_the_batch_be_finished(batch):
     observer = Silent(interruption, after=2)
     run(training, Limits(50), observer, interruption)
     assert (observer.batches, observer.why) == (2, "interrupted")
-    assert batch == 1 or training.position.sentences == 2 * batch
+    assert batch == 1 or training.position.items == 2 * batch
 
 
 @pytest.mark.parametrize("options", [*RUNS, {"batch": 1, "feed": "teacher"}])
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_in_a_row_of_batches():
     training = tiny_training(batch=1, learn_rate=1e38, clip=0.0)
     with pytest.raises(DivergedError, match=r"diverged after \d+ sentences"):
         training.step(12)
-    assert training.solver.state_dict()["step"] == training.position.sentences < 12
+    assert training.solver.state_dict()["step"] == training.position.items < 12
 
 
 def test_the_second_signal_ends_at_once():
@@ -174,7 +174,7 @@ def test_divergence_names_the_first_bad_node_and_its_line():
         match=r"diverged after 2 sentences: NaN in embedding: .* made at .*s2s_model.py:\d+; try a smaller",
     ):
         training.step()
-    assert training.position.sentences == 2
+    assert training.position.items == 2
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
@@ -194,12 +194,12 @@ def test_a_resumed_run_is_the_one_that_never_stopped(tmp_path, options, stop):
     straight = tiny_training(**options)
     train_batches(straight, stop)
     path = tmp_path / "run.json"
-    save_run(path, straight, tiny_corpus(), "base64")
+    save(path, straight)
     train_batches(straight, 9)
 
     resumed = tiny_training(**options)
     train_batches(resumed, 3)  # whatever it did before is forgotten
-    load_run(path).restore(resumed)
+    load(path).restore(resumed)
     train_batches(resumed, 9)
     assert state_of(resumed) == state_of(straight)
 
@@ -209,10 +209,10 @@ def test_a_resumed_run_that_is_saved_at_once_is_the_same_file(tmp_path):
     train_batches(training, 4)
     for tensors in ("base64", "lists"):
         first, second = tmp_path / "first.json", tmp_path / "second.json"
-        save_run(first, training, tiny_corpus(), tensors)
+        save(first, training, tensors=tensors)
         resumed = tiny_training(batch=5, validation=0.2)
-        load_run(first).restore(resumed)
-        save_run(second, resumed, tiny_corpus(), tensors)
+        load(first).restore(resumed)
+        save(second, resumed, tensors=tensors)
         assert first.read_bytes() == second.read_bytes()
 
 

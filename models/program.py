@@ -1,0 +1,206 @@
+"""What all training programs do: read the command, train or resume under a reporter's eyes, save; or let a model write.
+
+A program is a subclass of `Program`; its file calls `main`, and `begin` and `end` where it is run as a script.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import signal
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from command_line import fail, run_command
+from corpus import Corpus, load_corpus
+from options import Chosen, Command, Options, check_same, parse_options
+from plots import draw_run, open_folder
+from progress import Metrics, open_progress
+from reports import Reporter, cut_back
+from sampling import Sampler, Writer
+from saved_run import Format, SavedRun, load_run, save_run
+from seeds import SAMPLES, generator_for
+from stopping import Interruption, Limits
+from training import Data, Training, run
+from vocabulary import DataError, Vocabulary
+
+C = TypeVar("C", bound=Chosen)
+D = TypeVar("D", bound=Data)
+T = TypeVar("T", bound=Training)
+
+
+class Program(ABC, Generic[C, D, T]):
+    """A training program: what differs from one to the other.
+
+    Attributes:
+        command: its command line.
+        layout: of its checkpoints.
+    """
+
+    command: Command
+    layout: Format
+
+    @abstractmethod
+    def new_hyperparameters(self, given: Mapping[str, Any]) -> C:
+        """Those of a new run for which these were given.
+
+        Raises:
+            UsageError: they do not go together.
+        """
+
+    @abstractmethod
+    def prepare(self, corpus: Corpus, chosen: C) -> D:
+        """From a corpus to numbers.
+
+        Raises:
+            DataError: nothing is left to train on.
+        """
+
+    @abstractmethod
+    def make_training(self, data: D, chosen: C, backend: str) -> T:
+        """A run at its beginning."""
+
+    @abstractmethod
+    def make_writer(self, symbols: int, chosen: C, backend: str) -> Writer:
+        """A model to be given weights that were saved."""
+
+    @abstractmethod
+    def begin_text(self, prompt: str, vocabulary: Vocabulary) -> list[int]:
+        """What is fed to continue a prompt.
+
+        Raises:
+            DataError: there is an unknown character in it.
+        """
+
+    @abstractmethod
+    def show_text(self, prompt: str, written: Sequence[int], vocabulary: Vocabulary) -> str:
+        """A prompt and what was written after it."""
+
+    @abstractmethod
+    def render(self, path: Path, symbols: int, chosen: C) -> Path:
+        """Draw the graph with two steps in place of all: the others look like the second."""
+
+    @abstractmethod
+    def drawn_weights(self, training: T) -> npt.NDArray[np.float32]:
+        """What the heat maps show: the decoder [symbols, hidden]."""
+
+
+AnyProgram = Program[Any, Any, Any]
+
+
+def main(program: AnyProgram, arguments: Sequence[str]) -> int:
+    """Run the command; every failure is one line on stderr and an exit code."""
+
+    def command() -> int:
+        options = parse_options(arguments, program.command)
+        return train(program, options) if options.sample is None else write(program, options, options.sample)
+
+    return run_command(program.command.name, command)
+
+
+def prepare_process() -> None:
+    """For a script, when everything is loaded: Ctrl-C is an exception from here on, and any terminal will do."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):  # an old terminal gets escapes for what it cannot show
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def train(program: AnyProgram, options: Options) -> int:
+    """Begin or resume a run, and train."""
+    saved = find_saved_run(program, options)
+    if saved is not None:
+        check_same(saved.hyperparameters, options.given, saved.path)
+    chosen = program.new_hyperparameters(options.given) if saved is None else saved.hyperparameters
+    chosen.make_solver()  # complains about its options before the corpus is read
+    checkpoint = options.checkpoint or (Path(saved.path) if saved else None)
+    if checkpoint is not None and not checkpoint.parent.is_dir():
+        raise DataError(f"the checkpoint cannot be saved: there is no folder {str(checkpoint.parent)!r}")
+    if options.plot_dir is not None:
+        open_folder(options.plot_dir)
+    corpus, data = load_data(program, options, chosen, saved)
+    if options.render is not None:
+        program.render(options.render, len(data.vocabulary), chosen)
+    training = program.make_training(data, chosen, options.backend)
+    if options.progress != "none":
+        print(corpus.title, *data.notes, *training.describe(), describe_ignorance(data), sep="\n", file=sys.stderr)
+    if saved is not None:
+        saved.restore(training)
+    return observe(program, training, corpus, options, checkpoint)
+
+
+def load_data(program: AnyProgram, options: Options, chosen: Chosen, saved: SavedRun | None) -> tuple[Corpus, Data]:
+    """The corpus that was asked for, or that of the saved run, which must be the same."""
+    if saved is None:
+        corpus = load_corpus(options.corpus, chosen.reserved)
+        return corpus, program.prepare(corpus, chosen)
+    corpus = load_corpus(options.corpus or saved.source, chosen.reserved)
+    saved.check_corpus(corpus)
+    data = program.prepare(corpus, chosen)
+    saved.check_vocabulary(data.vocabulary)
+    return corpus, data
+
+
+def describe_ignorance(data: Data) -> str:
+    """What it costs to know nothing."""
+    symbols = len(data.vocabulary)
+    return f"knowing nothing costs {math.log(symbols):.3f} nats per character (all {symbols} equally likely)"
+
+
+def find_saved_run(program: AnyProgram, options: Options) -> SavedRun | None:
+    """The run to resume, if any."""
+    if options.resume is None:
+        return None
+    if options.resume != "auto":
+        return load_run(options.resume, program.layout)
+    path = options.checkpoint
+    return load_run(path, program.layout) if path is not None and path.exists() else None
+
+
+def observe(program: AnyProgram, training: Training, corpus: Corpus, options: Options, checkpoint: Path | None) -> int:
+    """Train under a reporter's eyes, save, draw."""
+
+    def save() -> None:
+        if checkpoint is not None:
+            training.check_weights()
+            save_run(checkpoint, training, corpus, options.tensors, program.layout)
+
+    before = program.drawn_weights(training)
+    position, is_resumed = training.position, bool(training.position.items)
+    epochs, seconds = options.limits(training.chosen.preset)
+    total = None if seconds else epochs * training.total
+    if options.metrics is not None and is_resumed:
+        cut_back(options.metrics, training.unit, position.items)
+    with (
+        Interruption() as interruption,
+        Metrics(options.metrics, append=is_resumed) as metrics,
+        open_progress(options.progress, sys.stderr, total, unit=training.unit, done=position.items) as progress,
+    ):
+        reporter = Reporter(training, options, progress, metrics, save)
+        run(training, Limits(epochs, seconds, options.patience), reporter, interruption)
+    if options.plot_dir is not None:
+        draw_run(options.plot_dir, before, program.drawn_weights(training), reporter.curve)
+    if interruption.signal is None:
+        return 0
+    saved = f"saved to {str(checkpoint)!r}" if checkpoint else "nothing was saved (--checkpoint FILE)"
+    return fail(program.command.name, 128 + interruption.signal, f"interrupted; {saved}")
+
+
+def write(program: AnyProgram, options: Options, prompt: str) -> int:
+    """Continue a prompt with a saved model."""
+    saved = load_run(str(options.resume), program.layout)
+    seed = options.given.get("seed", saved.hyperparameters.seed)
+    check_same(saved.hyperparameters, {k: v for k, v in options.given.items() if k != "seed"}, saved.path)
+    symbols = program.begin_text(prompt, saved.vocabulary)
+    model = program.make_writer(len(saved.vocabulary), saved.hyperparameters, options.backend)
+    saved.checkpoint.restore(model.parameters)
+    generator = generator_for(seed, SAMPLES)
+    written = Sampler(model).write(symbols, options.temperature, generator, options.length, options.top_k)
+    print(program.show_text(prompt, written, saved.vocabulary))
+    return 0
