@@ -170,10 +170,12 @@ def check_same(saved: Chosen, given: Mapping[str, Any], path: str) -> None:
 # --- the command line ----------------------------------------------------------------------------------------------
 
 
-def add_solver(group: argparse._ArgumentGroup, *, rate: str, rho: str, l2_reg: str, clip: str, clip_norm: str) -> None:
+def add_solver(
+    group: argparse._ArgumentGroup, *, usual: str, rate: str, rho: str, l2_reg: str, clip: str, clip_norm: str
+) -> None:
     """Add the options of solvers, each with what holds where it is not given."""
     positive = number(float, 0)
-    group.add_argument("--solver", choices=tuple(SOLVERS), help="(rmsprop)")
+    group.add_argument("--solver", choices=tuple(SOLVERS), help=f"({usual})")
     group.add_argument("--learn-rate", type=positive, metavar="X", help=f"({rate})")
     group.add_argument("--rho", type=number(float, 0, 1, open_end=True), metavar="X", help=f"memory of RMSProp ({rho})")
     group.add_argument("--l2-reg", type=positive, metavar="X", help=l2_reg)

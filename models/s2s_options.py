@@ -105,6 +105,7 @@ def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     learning.add_argument("--batch", type=count, metavar="N", help="sentences for one step of the solver (32; book: 1)")
     add_solver(
         learning,
+        usual="rmsprop",
         rate="0.01",
         rho="0.98; book: 0.999",
         l2_reg="1e-6 with RMSProp, else 0",
