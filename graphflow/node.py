@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, NoReturn, Protocol, final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from graphflow.dtypes import DType
 from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
@@ -329,6 +331,20 @@ class Node:
         """The same numbers in another dtype; see `graphflow.cast`."""
         return OPERATORS.cast(self, dtype)
 
+    # --- pictures ---------------------------------------------------------------------------------------------------
+
+    def to_dot(self, **options: Any) -> str:
+        """What it is computed from, in Graphviz's language; see `graphflow.viz`."""
+        return self.graph.subgraph(self).to_dot(**options)
+
+    def render(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Draw what it is computed from to a file; see `graphflow.viz`."""
+        return self.graph.subgraph(self).render(path, **options)
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: the expression that leads to this node."""
+        return self.graph.subgraph(self).picture()
+
     # --- what Python would otherwise do silently and wrongly -------------------------------------------------------
 
     def __bool__(self) -> NoReturn:
@@ -352,10 +368,6 @@ class Node:
             hint="node.value after a run",
             where=self.origin,
         )
-
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """What a notebook shows: the expression that leads to this node."""
-        return self.graph.subgraph(self).picture()
 
     def __copy__(self) -> Node:
         return self

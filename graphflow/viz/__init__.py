@@ -7,6 +7,11 @@
     raw       the view of a small graph: node by node
     overlay   colours for something measured
     measured  what a machine has measured, as overlays
+    selection parts to draw: by step, direction, name, or around a node
+    steps     which time steps are alike
+    parts     which part of a model a node belongs to
+    ports     alike steps once, with flags for what comes from elsewhere
+    scopes    each scope as a box
     views     to_dot, and the choice among the views
     dot       a picture in Graphviz's language
     render    such a text to svg, png or pdf

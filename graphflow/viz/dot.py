@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from graphflow.viz.labels import label, tooltip
-from graphflow.viz.picture import REUSE, Box, Cluster, Edge, LegendEntry, Picture
+from graphflow.viz.picture import ORDER, REUSE, Box, Cluster, Edge, LegendEntry, Picture
 from graphflow.viz.style import BOLD_FRAME, CLUSTER, FONT, NOTE, PALE, STYLES
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 GRAPH: Final = {"bgcolor": "white", "fontname": FONT, "fontsize": "12", "nodesep": "0.2", "ranksep": "0.35"}
 NODE: Final = {"fontname": FONT, "fontsize": "11", "margin": "0.12,0.05", "height": "0.3"}
 SMALL: Final = {"fontsize": "9", "margin": "0.07,0.03", "height": "0.2", "width": "0.3"}
+LEGEND: Final = {"fontsize": "9", "height": "0.2"}
 # The small numbers, which tell the operands apart, stand beside the arrow heads.
 EDGE: Final = {
     "fontname": FONT,
@@ -80,25 +81,33 @@ def _frame(cluster: Cluster) -> dict[str, str]:
 def _add_box(dot: graphviz.Digraph, box: Box) -> None:
     attributes = STYLES[box.role].attributes()
     if box.is_small:
-        attributes |= SMALL
+        is_cut = STYLES[box.role].corners == "diagonals"
+        attributes |= {**SMALL, "margin": "0.14,0.05"} if is_cut else SMALL
     if box.fill:
         attributes["fillcolor"] = box.fill
     if box.is_bold:
-        attributes["penwidth"] = BOLD_FRAME
+        attributes["penwidth"] = "2" if box.is_small else BOLD_FRAME
     if box.position is not None:
         attributes["pos"] = "{:.1f},{:.1f}".format(*box.position)
     dot.node(box.key, plain(label(box.lines)), id=box.key, **attributes, tooltip=plain(tooltip(box.tooltip)))
 
 
 def _add_edge(dot: graphviz.Digraph, edge: Edge) -> None:
+    if edge.kind == ORDER:
+        dot.edge(edge.tail, edge.head, style="invis")
+        return
     if edge.kind == REUSE:
         attributes = {"color": PALE, "style": "dashed"}
     else:
         attributes = {"color": STYLES[edge.kind].line}
-    if edge.label:
+    operand = str(edge.operand) if edge.operand else ""
+    if edge.label and edge.is_free:
+        # dot fails on edges without a say that have labels of their own.
+        operand = f"{operand}: {edge.label}" if operand else edge.label
+    elif edge.label:
         attributes["label"] = plain(label([edge.label]))
-    if edge.operand:
-        attributes["headlabel"] = str(edge.operand)
+    if operand:
+        attributes["headlabel"] = plain(label([operand]))
     if edge.is_upward:
         # It has no say in the layout; an invisible one the other way round has.
         dot.edge(edge.head, edge.tail, style="invis")
@@ -109,10 +118,10 @@ def _add_edge(dot: graphviz.Digraph, edge: Edge) -> None:
 
 def _add_legend(dot: graphviz.Digraph, entries: tuple[LegendEntry, ...]) -> None:
     with dot.subgraph(name="cluster_legend") as box:
-        box.attr(label="legend", style="dashed", **CLUSTER)
+        box.attr(label="legend", fontsize="9", style="dashed", **CLUSTER)
         for entry in entries:
             text = plain(label(entry.lines))
-            box.node(f"legend_{entry.key}", text, **_sample(entry), tooltip=text)
+            box.node(f"legend_{entry.key}", text, **{**_sample(entry), **LEGEND}, tooltip=text)
         for above, below in pairwise(entries):
             box.edge(f"legend_{above.key}", f"legend_{below.key}", style="invis")
 

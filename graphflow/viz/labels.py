@@ -19,6 +19,8 @@ LONGEST_LINE = 160
 LARGEST_FOLDED = 4
 
 ELLIPSIS = "…"
+TIMES = "\N{MULTIPLICATION SIGN}"
+MINUS = "\N{MINUS SIGN}"
 OPERAND = "·"  # stands for an operand that has a node of its own
 CONTROL_PICTURES = 0x2400
 DELETE = 0x7F

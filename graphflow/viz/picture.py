@@ -14,6 +14,8 @@ from typing import Final
 
 # What an edge means, beside "forward" and "gradient", which are colours: a forward value used by a gradient.
 REUSE: Final = "reuse"
+# Not drawn: it only says that the head stands below the tail.
+ORDER: Final = "order"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Edge:
 
     Args:
         tail, head: keys of boxes.
-        kind: "forward", "gradient" or `REUSE`.
+        kind: "forward", "gradient", `REUSE` or `ORDER`.
         label: text beside its middle.
         operand: which operand of the head it is, from 1 on; 0 where that goes without saying.
         is_upward: whether the head is to stand above the tail.

@@ -10,8 +10,11 @@ from graphflow.node import Node
 from graphflow.viz.frames import OUTSIDE, Frame, frames
 from graphflow.viz.labels import details, headline, is_foldable, visible
 from graphflow.viz.picture import REUSE, Box, Cluster, Edge, LegendEntry, Picture
+from graphflow.viz.selection import Part
 from graphflow.viz.style import STYLES, role_of
 
+# Roles and kinds of edges, by whether a node belongs to a gradient.
+DIRECTIONS: Final = ("forward", "gradient")
 READING_AID: Final = ("1, 2: order of operands", "dashed: forward value used again")
 
 
@@ -28,12 +31,16 @@ class Labels:
 
     def __init__(self, graph: GraphView) -> None:
         whole = graph.whole
+        shown = {node.id for node in graph.nodes}
+        graph = graph.source if isinstance(graph, Part) else graph
         self.parameters = whole.gradients
         self.gradient_names = gradient_names(whole.gradients, whole.nodes)
         self.asked_for = {*whole.reads, *whole.results, *(node.id for node in graph.roots)}
         if isinstance(graph, Subgraph):
             self.asked_for.update(node.id for node in graph.outputs)
-        self.folded = {node.id for node in graph.nodes if is_foldable(node) and node.id not in self.asked_for}
+        self.folded = {
+            node.id for node in graph.nodes if node.id in shown and is_foldable(node) and node.id not in self.asked_for
+        }
 
     def role(self, node: Node) -> str:
         """The key of its style."""

@@ -8,13 +8,12 @@ import shutil
 import subprocess
 import sysconfig
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from graphflow.atomic_file import write_atomically
 from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
-from graphflow.viz.overlay import Overlay
-from graphflow.viz.views import LIMIT, to_dot
+from graphflow.viz.views import to_dot
 
 FORMATS: Final = ("svg", "png", "pdf")
 SECONDS: Final = 60.0
@@ -26,35 +25,28 @@ WITHOUT_ENGINE: Final = (
 )
 
 
-def render_graph(
-    view: GraphView,
-    path: str | os.PathLike[str],
-    *,
-    limit: int = LIMIT,
-    timeout: float = SECONDS,
-    legend: bool = True,
-    color_by: str | Overlay = "role",
-) -> Path:
+def render_graph(graph: GraphView, path: str | os.PathLike[str], *, timeout: float = SECONDS, **options: Any) -> Path:
     """Draw a graph to a file; an older file of that name is replaced only when the new one is complete.
 
     Args:
-        view: a graph or a part of one.
-        path: ends in .svg, .png or .pdf.
-        limit: the largest number of nodes.
+        graph: a graph or a part of one.
+        path: ends in .svg, .png or .pdf; or in .txt for the view "text".
         timeout: seconds after which drawing is given up.
-        legend: whether the picture explains its colours and shapes.
-        color_by: "role", or an `Overlay` of something measured.
+        options: those of `to_dot`: which view, what part, what colours.
 
     Returns:
         The path.
 
     Raises:
         RenderError: another ending, no such folder, a graph too large, nothing installed that draws, time over, or a
-        file that cannot be written; OptionError: an option outside its range.
+        file that cannot be written; OptionError: an option that is not usable.
+
+    Source: Gorgonia ToDot, followed by the command dot.
     """
-    target, form = picture_path(path, FORMATS)
-    content = draw(to_dot(view, limit=limit, legend=legend, color_by=color_by), form, timeout)
-    write_picture(target, content)
+    is_text = options.get("view") == "text"
+    target, form = picture_path(path, ("txt",) if is_text else FORMATS)
+    text = to_dot(graph, **options)
+    write_picture(target, text.encode() if is_text else draw(text, form, timeout))
     return target
 
 

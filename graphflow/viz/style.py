@@ -48,6 +48,7 @@ STYLES: Final = {
     "constant": Style("constant", "note", "#F7F7F7", "#666666"),
     "forward": Style("forward", "box", "#DDEDF9", "#0072B2", "rounded"),
     "gradient": Style("gradient", "box", "#F2A077", "#C04F00", "diagonals"),
+    "port": Style("flag: a value that is drawn elsewhere", "cds", "#FFFFFF", "#8F3B76"),
 }
 
 

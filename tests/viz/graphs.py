@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 import graphflow as gf
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,6 +69,38 @@ def steps() -> gf.ExprGraph:
             h = gf.tanh(w @ h + gf.vector(g, 2, name=f"x{t}"))
     gf.read(h.inputs[0])
     gf.slice_(h, 1)
+    return g
+
+
+def unrolled(steps: int = 30, *, cell: type[gf.nn.LSTM | gf.nn.GRU] = gf.nn.LSTM, hidden: int = 4) -> gf.ExprGraph:
+    """A character model with gradients: an embedding, a cell, a decoder; one loss for each step."""
+    g = gf.ExprGraph("unrolled")
+    network = cell(g, 3, hidden, name="cell")
+    embedding, decoder = gf.nn.Embedding(g, 5, 3), gf.nn.Linear(g, hidden, 5, bias=False, name="decoder")
+    zeros = gf.constant(g, np.zeros(hidden, np.float32), name="zeros")
+    state: tuple[gf.Node, ...] = (zeros, zeros) if cell is gf.nn.LSTM else (zeros,)
+    losses = []
+    for t in range(steps):
+        with g.step(t):
+            x = embedding.table[t % 5]
+            after = network(x, gf.nn.LSTMState(*state)) if cell is gf.nn.LSTM else network(x, *state)
+            state = tuple(after) if cell is gf.nn.LSTM else (after,)
+            losses.append(-gf.log(gf.softmax(decoder(state[0]))[1]))
+    cost = gf.sum(gf.stack(losses))
+    gf.grad(cost, *network.parameters, *embedding.parameters, *decoder.parameters)
+    return g
+
+
+def perceptron(layers: int = 3) -> gf.ExprGraph:
+    """Layers with names and no steps."""
+    g = gf.ExprGraph("perceptron")
+    x = gf.matrix(g, (8, 4), name="x")
+    weights = []
+    for number in range(layers):
+        layer = gf.nn.Linear(g, 4, 4, name=f"layer{number}")
+        weights += layer.parameters
+        x = gf.tanh(layer(x))
+    gf.grad(gf.sum(x * x), *weights)
     return g
 
 
