@@ -12,19 +12,15 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import numpy as np
-
 import graphflow as gf
 from graphflow import ops
-from graphflow.autodiff import Node
-from graphflow.graph import ExprGraph
+from graphflow.command.formulas import gradients, sample_types
 from graphflow.loops import Call
-from graphflow.op import NOT_DIFFERENTIABLE, REGISTRY, Op, Sample
+from graphflow.op import REGISTRY, Op, Sample
 from graphflow.tensortype import TensorType
 
 PAGE = Path(__file__).resolve().parent / "ops.md"
@@ -40,10 +36,6 @@ A loop form that begins with `call` is run by numpy on every backend, and the re
 All others are machine code on the native backend.
 How to add one: [Adding an op](adding-an-op.md). Where Gorgonia does otherwise: [Coming from Gorgonia](gorgonia.md).
 """
-INFIX = {
-    "add": "+", "sub": "-", "hadamard_prod": "*", "hadamard_div": "/", "pow": "**", "matmul": "@", "lt": "<",
-    "lte": "<=", "gt": ">", "gte": ">=", "eq": "==", "ne": "!=",
-}  # fmt: skip
 SOURCE = re.compile(r"\bSource: (.*?)\.?(?:\n\n|\Z)", re.DOTALL)
 
 
@@ -136,20 +128,16 @@ def _inner_ops(module: ModuleType) -> Iterator[str]:
 def _facts(op_class: type[Op]) -> list[str]:
     """Types, gradient and loop form of an op, on its first sample."""
     sample = next(iter(op_class.samples()))
-    types = [TensorType(*_float32(array)) for array in map(np.asarray, sample.inputs)]
+    types = sample_types(sample)
     loop = sample.op.lower(*types)
     facts = [
         f"`{', '.join(map(str, types)) or 'nothing'} -> {sample.op.infer(*types)}`{_fields(sample.op)}",
-        f"gradient {gradient_text(sample, types)}",
+        f"gradient {_gradient_text(sample, types)}",
         f"loop `{loop}`",
     ]
     if isinstance(loop, Call):
         facts[-1] += f": {op_class.without_loop}"
     return facts
-
-
-def _float32(array: np.ndarray[Any, Any]) -> tuple[Any, tuple[int, ...]]:
-    return (gf.float32 if array.dtype.kind == "f" else array.dtype), array.shape
 
 
 def _fields(op: Op) -> str:
@@ -158,66 +146,12 @@ def _fields(op: Op) -> str:
     return f" with `{text}`" if text else ""
 
 
-def gradient_text(sample: Sample, types: Sequence[TensorType]) -> str:
+def _gradient_text(sample: Sample, types: Sequence[TensorType]) -> str:
     """The gradient of each input as an expression of dy, y and the inputs."""
-    graph = ExprGraph()
-    names = _operand_names(type(sample.op), len(types))
-    inputs = [graph.leaf(value_type, name) for value_type, name in zip(types, names, strict=True)]
-    y, dy = (graph.leaf(sample.op.infer(*types), name) for name in ("y", "dy"))
-    found = sample.op.gradient(dy, y, *inputs)
-    if found is NOT_DIFFERENTIABLE or not isinstance(found, tuple):
+    found = gradients(sample, types)
+    if found is None:
         return "none: not differentiable"
-    texts = []
-    for name, entry in zip(names, found, strict=True):
-        node = entry if entry is None or isinstance(entry, Node) else entry()
-        texts.append(f"of {name} `{'0' if node is None else expression(node)}`")
-    return ", ".join(texts) or "none: no inputs"
-
-
-def _operand_names(op_class: type[Op], count: int) -> list[str]:
-    """What `gradient` calls the inputs."""
-    parameters = list(inspect.signature(op_class.gradient).parameters.values())[3:]
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
-        return [f"x{number}" for number in range(count)]
-    return [parameter.name.rstrip("_") for parameter in parameters]
-
-
-def expression(node: Node) -> str:
-    """A node as an expression of the named inputs, operators between their operands."""
-    texts: dict[int, str] = {}
-    for each in node.graph.nodes:
-        if each.op is None:
-            texts[each.id] = each.name or _constant(each)
-            continue
-        operands = [texts[source.id] for source in each.inputs]
-        fields = repr(each.op).partition("(")[2].removesuffix(")")
-        if each.op.symbol in INFIX:
-            texts[each.id] = f"({operands[0]} {INFIX[each.op.symbol]} {operands[1]})"
-        elif each.op.symbol == "neg":
-            texts[each.id] = f"-{operands[0]}"
-        else:
-            texts[each.id] = f"{each.op.symbol}({', '.join([*operands, *_shown(fields)])})"
-    text = texts[node.id]
-    return text[1:-1] if text.startswith("(") and _is_one_bracket(text) else text
-
-
-def _shown(fields: str) -> list[str]:
-    """The fields of an op as far as they are short; a dtype by its name."""
-    text = re.sub(r"dtype\('(\w+)'\)", r"\1", fields)
-    return [text] if text and len(text) <= 40 else []
-
-
-def _constant(node: Node) -> str:
-    value = node.value
-    return f"{value:g}" if value.ndim == 0 and value.dtype.kind != "b" else f"constant {node.type}"
-
-
-def _is_one_bracket(text: str) -> bool:
-    """Whether the first bracket is closed by the last one."""
-    depths = [0]
-    for letter in text:
-        depths.append(depths[-1] + (letter == "(") - (letter == ")"))
-    return all(after > 0 for _, after in pairwise(depths[:-1]))
+    return ", ".join(f"of {name} `{text}`" for name, text in found.items()) or "none: no inputs"
 
 
 def main() -> None:

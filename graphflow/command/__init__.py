@@ -4,7 +4,7 @@
     loading     a user's program, for the graph in it
     render      a picture of a graph
     inspect     what a checkpoint holds
-    ops         the operations
+    ops         the operations; formulas writes their gradients
     doctor      versions and settings, for a bug report
 
 A mistake is one line on stderr and exit code 2.

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import argparse
 import fnmatch
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
 from graphflow import ops as _ops  # noqa: F401 - fills the registry
 from graphflow.command.contract import Command, columns, cut, table
+from graphflow.command.formulas import gradients, operand_names, sample_types
 from graphflow.errors import OptionError
-from graphflow.graph import ExprGraph
-from graphflow.node import Node
-from graphflow.op import REGISTRY, NotDifferentiable, Op, Sample
+from graphflow.op import REGISTRY, Sample
 from graphflow.tensortype import TensorType
-from graphflow.viz.labels import LONGEST_LINE, attributes, numbers, visible
+from graphflow.viz.labels import attributes, visible
 
+LONGEST_FORMULA: Final = 400
 HEADING: Final = ("symbol", "shapes of a sample", "loop")
 
 
@@ -68,59 +67,22 @@ def described(name: str) -> Described:
     sample = next(islice(kind.samples(), 1), None)
     if sample is None:
         return Described(name, kind.symbol, written, "", "none", "", ())
-    types = [TensorType(array.dtype, array.shape) for array in sample.inputs]
+    types = sample_types(sample)
     result = sample.op.infer(*types)
     shapes = f"{', '.join(str(list(each.shape)) for each in types)} -> {list(result.shape)}".strip()
-    operands = ", ".join(f"{name} {kind}" for name, kind in zip(operand_names(sample), types, strict=True))
+    operands = ", ".join(f"{name} {each}" for name, each in zip(operand_names(kind, len(types)), types, strict=True))
     fields = f"  with {attributes(sample.op)}" if attributes(sample.op) else ""
-    loop, gradients = str(sample.op.lower(*types)), tuple(_gradients(sample))
+    loop, gradients = str(sample.op.lower(*types)), tuple(_gradients(sample, types))
     return Described(name, kind.symbol, written, shapes, f"{operands} -> {result}{fields}".strip(), loop, gradients)
 
 
-def operand_names(sample: Sample) -> list[str]:
-    """What the op itself calls its operands, as far as they have names of their own."""
-    parameters = [*inspect.signature(sample.op.gradient).parameters.values()][2:]
-    single = [each.name for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
-    count = len(sample.inputs)
-    return single if len(single) == count else [f"x{number}" for number in range(count)]
-
-
-def _gradients(sample: Sample) -> Iterator[str]:
-    """One line for each operand that has a gradient, as an expression of dy, the result y and the operands."""
-    graph = ExprGraph()
-    taken = ("y", "dy")
-    names = [f"x{number}" if each in taken else each for number, each in enumerate(operand_names(sample))]
-    inputs = [
-        graph.leaf(TensorType(array.dtype, array.shape), name) for name, array in zip(names, sample.inputs, strict=True)
-    ]
-    y = graph.apply(sample.op, inputs, "y")
-    dy = graph.leaf(y.type, "dy")
-    entries = sample.op.gradient(dy, y, *inputs)
-    if isinstance(entries, NotDifferentiable):
+def _gradients(sample: Sample, types: Sequence[TensorType]) -> Iterator[str]:
+    """One line for each operand that has a gradient."""
+    found = gradients(sample, types)
+    if found is None:
         yield "none: not differentiable"
-        return
-    for name, entry in zip(names, entries, strict=True):
-        gradient = entry() if callable(entry) and not isinstance(entry, Node) else entry
-        if gradient is not None:
-            yield f"d{name} = {expression(graph, gradient)}"
-
-
-def expression(graph: ExprGraph, wanted: Node) -> str:
-    """A node as text, down to the nodes that have names."""
-    texts: dict[int, str] = {}
-    for node in graph.nodes:
-        if node.name is not None:
-            texts[node.id] = node.name
-        elif node.op is None:
-            texts[node.id] = numbers(node.storage) if node.size == 1 else f"constant {node.type}"
-        else:
-            texts[node.id] = visible(f"{_call(node.op)}({', '.join(texts[each.id] for each in node.inputs)})")
-    return visible(texts[wanted.id], LONGEST_LINE)
-
-
-def _call(op: Op) -> str:
-    """An op with its attributes, as far as they say something."""
-    return f"{op.symbol}[{attributes(op)}]" if attributes(op) else op.symbol
+    else:
+        yield from (f"d{name} = {visible(text, LONGEST_FORMULA)}" for name, text in found.items() if text != "0")
 
 
 def _lines(each: Described) -> list[str]:

@@ -30,9 +30,9 @@ def test_one_op_in_full(capsys):
     assert run(capsys, "ops", "exp").out.splitlines() == [
         "Exp",
         "  symbol    exp",
-        "  sample    x float64[3, 4] -> float64[3, 4]",
+        "  sample    x float32[3, 4] -> float32[3, 4]",
         "  loop      map exp(x)",
-        "  gradient  dx = hadamard_prod(dy, y)",
+        "  gradient  dx = dy * y",
     ]
 
 

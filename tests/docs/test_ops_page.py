@@ -50,13 +50,3 @@ def test_what_has_no_loop_says_why(name):
     sample = next(iter(OPS[name].samples()))
     loop = sample.op.lower(*[TensorType(array.dtype, array.shape) for array in sample.inputs])
     assert isinstance(loop, Call) == bool(OPS[name].without_loop)
-
-
-def test_expressions_read_as_formulas():
-    g = gf.ExprGraph()
-    a, b = gf.vector(g, 2, name="a"), gf.vector(g, 2, name="b")
-    assert ops_page.expression(a * (b + 1.0)) == "a * (b + 1)"
-    assert ops_page.expression((a + b) * (a - b)) == "(a + b) * (a - b)"
-    assert ops_page.expression(-gf.exp(a)) == "-exp(a)"
-    assert ops_page.expression(gf.sum(a, 0, keepdims=True)) == "sum(a, axes=(0,), keepdims=True)"
-    assert ops_page.expression(a * [1.0, 2.0]) == "a * constant float32[2]"
