@@ -33,6 +33,8 @@ class Drawing:
     svg: Callable[..., dict[str, str]]
     to_html: Callable[..., str | Path]
     explain: Callable[[Node], str]
+    tape_dot: Callable[..., str]
+    render_tape: Callable[..., Path]
 
 
 DRAWING: Final = Drawing()

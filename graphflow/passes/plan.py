@@ -6,12 +6,14 @@ and carries on what each of the user's nodes became, so that it can still be rea
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, final
+from pathlib import Path
+from typing import Any, NamedTuple, final
 
 from graphflow.errors import MachineError, OpContractError
-from graphflow.graph import ancestors
+from graphflow.graph import DRAWING, ancestors
 from graphflow.loops import Loop
 from graphflow.node import Node
 from graphflow.op import Op
@@ -100,6 +102,14 @@ class Plan:
     def with_values(self, values: Iterable[Value]) -> Plan:
         """The plan with other values under the same numbers."""
         return Plan(tuple(values), self.became, self.kept, self.gradients, self.is_reusing)
+
+    def to_dot(self, **options: Any) -> str:
+        """The plan in Graphviz's language; see `graphflow.viz.tape`."""
+        return DRAWING.tape_dot(self, **options)
+
+    def render(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Draw the plan to a file (svg, png or pdf by its ending); see `graphflow.viz.tape`."""
+        return DRAWING.render_tape(self, path, **options)
 
     def __str__(self) -> str:
         """One line for each value: the golden text of the passes' tests."""

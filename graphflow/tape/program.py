@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from pathlib import Path
+from typing import Any, NamedTuple, final
 
+from graphflow.graph import DRAWING
 from graphflow.loops import Loop
 from graphflow.node import Node
 from graphflow.passes.plan import Place
@@ -86,6 +89,14 @@ class Program:
             f"{len(self.constants)} constants, {len(self.results)} values to read"
         )
         return "\n".join(lines)
+
+    def to_dot(self, **options: Any) -> str:
+        """The program in Graphviz's language; see `graphflow.viz.tape`."""
+        return DRAWING.tape_dot(self, **options)
+
+    def render(self, path: str | os.PathLike[str], **options: Any) -> Path:
+        """Draw the program to a file (svg, png or pdf by its ending); see `graphflow.viz.tape`."""
+        return DRAWING.render_tape(self, path, **options)
 
     def __repr__(self) -> str:
         return f"<Program of {len(self.instructions)} instructions>"

@@ -12,6 +12,7 @@
     parts     which part of a model a node belongs to
     ports     alike steps once, with flags for what comes from elsewhere
     scopes    each scope as a box
+    tape      plans and programs
     views     to_dot, and the choice among the views
     dot       a picture in Graphviz's language
     render    such a text to svg, png or pdf
@@ -31,12 +32,15 @@ from graphflow.viz.notebook import mime_bundle
 from graphflow.viz.overlay import Overlay
 from graphflow.viz.page import to_html
 from graphflow.viz.render import render_graph
+from graphflow.viz.tape import render_tape, tape_dot, tape_picture
 from graphflow.viz.views import picture_of, to_dot
 
 DRAWING.to_dot = to_dot
 DRAWING.render = render_graph
 DRAWING.svg = mime_bundle
 DRAWING.to_html = to_html
+DRAWING.tape_dot = tape_dot
+DRAWING.render_tape = render_tape
 
 __all__ = [
     "Overlay",
@@ -49,7 +53,10 @@ __all__ = [
     "nan_overlay",
     "picture_of",
     "render_graph",
+    "render_tape",
     "save_figure",
+    "tape_dot",
+    "tape_picture",
     "time_overlay",
     "to_dot",
     "to_html",
