@@ -87,11 +87,15 @@ from graphflow.ops.joining import concat, stack
 from graphflow.ops.linear import matmul, outer, outer_prod
 from graphflow.ops.losses import softmax_cross_entropy
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
-from graphflow.ops.reductions import max, mean, min, sum
+from graphflow.ops.places import argmax, argmin
+from graphflow.ops.products import prod
+from graphflow.ops.reductions import all, any, max, mean, min, sum
 from graphflow.ops.rounding import ceil, floor, round
+from graphflow.ops.running import cumsum
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
+from graphflow.ops.spread import std, var
 from graphflow.passes.changes import PassChange, PassChanges
 from graphflow.positions import S
 from graphflow.solvers import (
@@ -174,11 +178,15 @@ __all__ = [
     "VanillaSolver",
     "abs",
     "add",
+    "all",
+    "any",
     "apply",
     "arccos",
     "arcsin",
     "arctan",
     "arctan2",
+    "argmax",
+    "argmin",
     "backpropagate",
     "binomial",
     "broadcast_to",
@@ -191,6 +199,7 @@ __all__ = [
     "constant",
     "cos",
     "cube",
+    "cumsum",
     "dropout",
     "elu",
     "eq",
@@ -255,6 +264,7 @@ __all__ = [
     "parallel",
     "passes_of",
     "pow",
+    "prod",
     "ranged_from",
     "ravel",
     "read",
@@ -276,6 +286,7 @@ __all__ = [
     "square",
     "squeeze",
     "stack",
+    "std",
     "sub",
     "sum",
     "swish",
@@ -288,6 +299,7 @@ __all__ = [
     "unsafe_let",
     "unsafe_let_all",
     "values_of",
+    "var",
     "vector",
     "viz",
     "where",

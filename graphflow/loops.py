@@ -12,6 +12,7 @@ forms on equal types compile once. All are stated over logical indices, never ov
     Place     the adjoint of a View: zeros with x put (added) at the places the view reads
     Gather    out[i, ...] = table[ids[i], ...]
     Scatter   the adjoint of a Gather: zeros, rows added at the ids
+    Scan      out[..., i, ...] = sum of x[..., j, ...] for j up to i, along one axis
     Concat    the inputs one after the other along an axis
     Random    fresh random numbers on each run
     Call      the op's own numpy evaluation: the fallback for an op that states no loop, shown as such in listings
@@ -198,6 +199,17 @@ class Scatter:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """Running sums along an axis: each element is the sum of those up to itself; `reverse` begins at the end."""
+
+    axis: int
+    reverse: bool = False
+
+    def __str__(self) -> str:
+        return f"scan sum axis {self.axis}{' from the end' if self.reverse else ''}"
+
+
+@dataclass(frozen=True)
 class Concat:
     """The inputs one after the other along an axis; with `new_axis` each first gets that axis with size 1."""
 
@@ -235,4 +247,4 @@ class Call:
         return f"call {self.name}"
 
 
-Loop = Map | Reduce | Rows | Contract | View | Reshape | Place | Gather | Scatter | Concat | Random | Call
+Loop = Map | Reduce | Rows | Contract | View | Reshape | Place | Gather | Scatter | Scan | Concat | Random | Call

@@ -323,6 +323,50 @@ class Node:
         """The sum along axes; see `graphflow.sum`."""
         return OPERATORS.sum(self, axis, keepdims=keepdims)
 
+    def mean(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """The mean along axes; see `graphflow.mean`."""
+        return OPERATORS.mean(self, axis, keepdims=keepdims)
+
+    def max(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """The largest element along axes; see `graphflow.max`."""
+        return OPERATORS.max(self, axis, keepdims=keepdims)
+
+    def min(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """The smallest element along axes; see `graphflow.min`."""
+        return OPERATORS.min(self, axis, keepdims=keepdims)
+
+    def prod(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """The product along axes; see `graphflow.prod`."""
+        return OPERATORS.prod(self, axis, keepdims=keepdims)
+
+    def var(self, axis: int | tuple[int, ...] | None = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
+        """The variance along axes; see `graphflow.var`."""
+        return OPERATORS.var(self, axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: int | tuple[int, ...] | None = None, *, ddof: int = 0, keepdims: bool = False) -> Node:
+        """The standard deviation along axes; see `graphflow.std`."""
+        return OPERATORS.std(self, axis, ddof=ddof, keepdims=keepdims)
+
+    def all(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """Whether all elements along axes are True; see `graphflow.all`."""
+        return OPERATORS.all(self, axis, keepdims=keepdims)
+
+    def any(self, axis: int | tuple[int, ...] | None = None, *, keepdims: bool = False) -> Node:
+        """Whether an element along axes is True; see `graphflow.any`."""
+        return OPERATORS.any(self, axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, *, keepdims: bool = False) -> Node:
+        """The position of the largest element along an axis; see `graphflow.argmax`."""
+        return OPERATORS.argmax(self, axis, keepdims=keepdims)
+
+    def argmin(self, axis: int | None = None, *, keepdims: bool = False) -> Node:
+        """The position of the smallest element along an axis; see `graphflow.argmin`."""
+        return OPERATORS.argmin(self, axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> Node:
+        """The running sums along an axis; see `graphflow.cumsum`."""
+        return OPERATORS.cumsum(self, axis)
+
     def reshape(self, *shape: int | tuple[int, ...]) -> Node:
         """The same elements under another shape; see `graphflow.reshape`."""
         return OPERATORS.reshape(self, shape[0] if len(shape) == 1 else shape)

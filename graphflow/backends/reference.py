@@ -30,10 +30,10 @@ from graphflow.loops import (
     Reduce,
     Reshape,
     Rows,
+    Scan,
     Scatter,
     View,
 )
-from graphflow.scalars import ScalarProgram
 from graphflow.streams import draw, stream_generator
 from graphflow.tape.program import Instruction, Operand, Program
 from graphflow.tensortype import TensorType
@@ -142,14 +142,15 @@ def _(loop: Rows, inputs: Sequence[Array], output: Array, linker: Linker) -> lis
     ]
     target = np.expand_dims(output, loop.axis) if loop.narrow_result and output.ndim < wide[0].ndim else output
     actions = program_actions(loop.program, wide, target, linker.registers, loop.axis)
-    positions = _picked_positions(loop.program, wide)
+    positions = _picked_positions(loop, wide)
     return [partial(_check_ids, ids, wide[0].shape[loop.axis]) for ids in positions] + actions
 
 
-def _picked_positions(program: ScalarProgram, inputs: Sequence[Array]) -> list[Array]:
-    """The integer inputs that choose a position in a row."""
-    used = {operand for step in program.steps for operand in step.operands}
-    return [array for number, array in enumerate(inputs) if number in used and array.dtype.kind == "i"]
+def _picked_positions(loop: Rows, inputs: Sequence[Array]) -> list[Array]:
+    """The narrow integer inputs: each chooses a position in its row."""
+    used = {operand for step in loop.program.steps for operand in step.operands}
+    narrow = [number for number, is_narrow in enumerate(loop.narrow_inputs) if is_narrow and number in used]
+    return [inputs[number] for number in narrow if inputs[number].dtype.kind == "i"]
 
 
 @_actions.register
@@ -291,6 +292,12 @@ def _check_ids(ids: Array, count: int) -> None:
     if ids.size and (ids.min() < 0 or ids.max() >= count):
         wrong = ids[(ids < 0) | (ids >= count)].flat[0]
         raise PositionError(f"the id {wrong} is out of range", got=f"{wrong}", needs=f"ids from 0 to {count - 1}")
+
+
+@_actions.register
+def _(loop: Scan, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
+    source, target = (np.flip(each, loop.axis) if loop.reverse else each for each in (inputs[0], output))
+    return [partial(np.add.accumulate, source, loop.axis, None, target)]
 
 
 @_actions.register

@@ -14,7 +14,7 @@ from graphflow.errors import DTypeError, ShapeError
 from graphflow.graph import apply, check_nodes
 from graphflow.loops import Reduce
 from graphflow.node import Node
-from graphflow.op import OPERATORS, BadSample, Gradient, Op, Sample
+from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, BadSample, Gradient, Op, Sample
 from graphflow.ops.sampling import b8, f32, f64, i64, numbers
 from graphflow.ops.shape import broadcast_to, naming, reshape
 from graphflow.scalars import trace
@@ -34,10 +34,8 @@ class Reduction(Op, abstract=True):
     of_nothing: ClassVar[bool] = False  # whether the result is defined where an axis is empty
 
     def infer(self, x: TensorType) -> TensorType:
-        if x.dtype == bool_:
-            hint = "gf.cast({0}, 'int64')"
-            raise DTypeError("not defined for {0}", got="bool", needs="numbers", hint=hint, operands=[x])
-        if any(axis >= x.dims for axis in self.axes):
+        self.check_dtype(x)
+        if self.axes and self.axes[-1] >= x.dims:
             needs = f"at least {self.axes[-1] + 1} axes"
             raise ShapeError("{0} has too few axes", got=f"axes {self.axes}", needs=needs, operands=[x])
         if not self.of_nothing and self.count(x) == 0:
@@ -45,6 +43,16 @@ class Reduction(Op, abstract=True):
             raise ShapeError("not defined for {0}", got=got, needs="at least 1", operands=[x])
         remaining = tuple(size for axis, size in enumerate(x.shape) if axis not in self.axes)
         return TensorType(x.dtype, self.kept_shape(x) if self.keepdims else remaining)
+
+    def check_dtype(self, x: TensorType) -> None:
+        """Refuse what cannot be folded.
+
+        Raises:
+            DTypeError: bool.
+        """
+        if x.dtype == bool_:
+            hint = "gf.cast({0}, 'int64'), or gf.any({0})"
+            raise DTypeError("not defined for {0}", got="bool", needs="numbers", hint=hint, operands=[x])
 
     def count(self, x: TensorType) -> int:
         """How many elements go into each result."""
@@ -121,6 +129,54 @@ class Mean(Reduction):
 
 
 @dataclass(frozen=True)
+class Truth(Reduction, abstract=True):
+    """All and Any: bools only; of nothing All is True and Any is False."""
+
+    of_nothing = True
+
+    def check_dtype(self, x: TensorType) -> None:
+        if x.dtype != bool_:
+            hint = "gf.ne({0}, 0)"
+            raise DTypeError("not defined for {0}", got=str(x.dtype), needs="bool", hint=hint, operands=[x])
+
+    def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
+        return NOT_DIFFERENTIABLE
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        for sample in super().samples():
+            yield Sample(sample.op, (sample.inputs[0] < 1.0,), smooth=False, fixed=(0,))
+        yield Sample(cls((1,)), (np.array([[True, True], [False, False]]),), smooth=False, fixed=(0,))
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((1,)), (b8(3),))
+        yield BadSample(cls((0,)), (f32(3),), DTypeError)
+
+
+@dataclass(frozen=True)
+class All(Truth):
+    symbol = "all"
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.all(x, axis=self.axes, keepdims=self.keepdims))
+
+    def lower(self, x: TensorType) -> Reduce:
+        return Reduce("prod", self.axes, self.keepdims)
+
+
+@dataclass(frozen=True)
+class Any(Truth):
+    symbol = "any"
+
+    def evaluate(self, x: Array) -> Array:
+        return np.asarray(np.any(x, axis=self.axes, keepdims=self.keepdims))
+
+    def lower(self, x: TensorType) -> Reduce:
+        return Reduce("sum", self.axes, self.keepdims)
+
+
+@dataclass(frozen=True)
 class Extreme(Reduction, abstract=True):
     """Max and Min: elements that tie share the gradient, which is passed once in total."""
 
@@ -160,7 +216,8 @@ class Min(Extreme):
         return Reduce("min", self.axes, self.keepdims)
 
 
-def _reduce(op: type[Reduction], x: Node, axis: Axes, *, keepdims: bool) -> Node:
+def reduced(op: type[Reduction], x: Node, axis: Axes, *, keepdims: bool) -> Node:
+    """A reduction of x along axes as a user may write them."""
     check_nodes(op.symbol, [x])
     with naming(op.symbol, x):
         axes = as_axes(axis, x.dims)
@@ -187,7 +244,7 @@ def sum(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
 
     Source: Gorgonia Sum; numpy sum.
     """
-    return _reduce(Sum, x, axis, keepdims=keepdims)
+    return reduced(Sum, x, axis, keepdims=keepdims)
 
 
 def mean(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
@@ -198,7 +255,7 @@ def mean(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
 
     Source: Gorgonia Mean; numpy mean.
     """
-    return _reduce(Mean, x, axis, keepdims=keepdims)
+    return reduced(Mean, x, axis, keepdims=keepdims)
 
 
 def max(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
@@ -211,12 +268,22 @@ def max(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
 
     Source: Gorgonia Max; numpy max; torch amax.
     """
-    return _reduce(Max, x, axis, keepdims=keepdims)
+    return reduced(Max, x, axis, keepdims=keepdims)
 
 
 def min(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
     """The smallest element along axes; NaN where one of them is NaN. See `max`. Source: numpy min; torch amin."""
-    return _reduce(Min, x, axis, keepdims=keepdims)
+    return reduced(Min, x, axis, keepdims=keepdims)
+
+
+def all(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """Whether all elements along axes are True; of no elements True. Bools only; see `sum`. Source: numpy all."""
+    return reduced(All, x, axis, keepdims=keepdims)
+
+
+def any(x: Node, axis: Axes = None, *, keepdims: bool = False) -> Node:
+    """Whether an element along axes is True; of no elements False. Bools only; see `sum`. Source: numpy any."""
+    return reduced(Any, x, axis, keepdims=keepdims)
 
 
 def sum_to(x: Node, like: Node) -> Node:
@@ -234,4 +301,9 @@ def sum_to(x: Node, like: Node) -> Node:
     return summed if summed.shape == like.shape else reshape(summed, like.shape)
 
 
+OPERATORS.all = all
+OPERATORS.any = any
+OPERATORS.max = max
+OPERATORS.mean = mean
+OPERATORS.min = min
 OPERATORS.sum = sum

@@ -228,6 +228,12 @@ def part_of(x: Node, axis: int, start: int, extent: int, *, dropped: bool = Fals
     return apply(Slice((AxisSlice(axis, extent, 1, dropped),), (start,)), x)
 
 
+def reversed_along(x: Node, *axes: int) -> Node:
+    """All elements along some axes, ascending ones, the other way round; never moved."""
+    cuts = tuple(AxisSlice(axis, x.shape[axis], -1) for axis in axes)
+    return apply(Slice(cuts, tuple(max(x.shape[axis] - 1, 0) for axis in axes)), x)
+
+
 def _numpy_key(axes: Sequence[AxisSlice], starts: Sequence[int], dims: int) -> tuple[int | slice, ...]:
     """The same part in numpy's indexing."""
     key: list[int | slice] = [slice(None)] * dims

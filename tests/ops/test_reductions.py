@@ -14,7 +14,10 @@ from graphflow.ops.reductions import sum_to
 from graphflow.ops.sampling import numbers
 from tests.ops.elementwise import assert_gradients_match_differences, gradients, run
 
-FUNCTIONS = {"sum": (gf.sum, np.sum), "mean": (gf.mean, np.mean), "max": (gf.max, np.max), "min": (smallest, np.min)}
+FUNCTIONS = {
+    "sum": (gf.sum, np.sum), "mean": (gf.mean, np.mean), "max": (gf.max, np.max), "min": (smallest, np.min),
+    "prod": (gf.prod, np.prod), "var": (gf.var, np.var), "std": (gf.std, np.std),
+}  # fmt: skip
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 every_extreme = pytest.mark.parametrize("name", ["max", "min"])
 few = settings(max_examples=40)
@@ -38,7 +41,7 @@ def reductions(draw):
 def test_values_are_those_of_numpy(name, case):
     shape, axes, keepdims = case
     function, expected = FUNCTIONS[name]
-    x = numbers(*(shape if name == "sum" else [size + 1 for size in shape]))
+    x = numbers(*(shape if name in ("sum", "prod") else [size + 1 for size in shape]))
     found = run(lambda x: function(x, axes, keepdims=keepdims), x)
     np.testing.assert_allclose(found, expected(x, axis=axes, keepdims=keepdims), rtol=1e-14, atol=1e-14)
     assert found.shape == expected(x, axis=axes, keepdims=keepdims).shape

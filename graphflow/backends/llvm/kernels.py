@@ -19,15 +19,30 @@ from graphflow.backends.llvm.lookups import write_gather, write_scatter
 from graphflow.backends.llvm.products import write_contract
 from graphflow.backends.llvm.random_numbers import write_random
 from graphflow.backends.llvm.row_programs import write_rows
+from graphflow.backends.llvm.scans import write_scan
 from graphflow.backends.llvm.writer import Writer
 from graphflow.dtypes import int64
-from graphflow.loops import Concat, Contract, Gather, Loop, Map, Place, Random, Reduce, Reshape, Rows, Scatter, View
+from graphflow.loops import (
+    Concat,
+    Contract,
+    Gather,
+    Loop,
+    Map,
+    Place,
+    Random,
+    Reduce,
+    Reshape,
+    Rows,
+    Scan,
+    Scatter,
+    View,
+)
 from graphflow.tape.program import Instruction, Operand
 
 WRITERS: dict[type[Loop], Callable[..., bool]] = {
     Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, View: write_view,
     Reshape: write_reshape, Place: write_place, Concat: write_concat, Gather: write_gather, Scatter: write_scatter,
-    Random: write_random,
+    Random: write_random, Scan: write_scan,
 }  # fmt: skip
 
 

@@ -340,3 +340,19 @@ def test_copies_of_five_axes(width, dtype):
 def test_nothing_is_computed_for_an_empty_value(width):
     loop = loops.Map(trace(lambda x: x.exp(), [float32]))
     compare(width, loop, [np.zeros((0, 3), np.float32)], float32, (0, 3))
+
+
+# --- running sums -----------------------------------------------------------------------------------------------------
+
+
+@by_width
+@FEW
+@given(shape=SHAPES.filter(bool), data=st.data())
+def test_running_sums(width, shape, data):
+    dtype = data.draw(st.sampled_from([float64, float32, int64]))
+    loop = loops.Scan(data.draw(st.integers(0, len(shape) - 1)), data.draw(st.booleans()))
+    found = compare(width, loop, [drawn(shape, dtype)], dtype, shape, is_strided=data.draw(st.booleans()))
+    x = drawn(shape, dtype)
+    x = np.flip(x, loop.axis) if loop.reverse else x
+    sums = np.cumsum(x, loop.axis, x.dtype)
+    np.testing.assert_allclose(found, np.flip(sums, loop.axis) if loop.reverse else sums, rtol=1e-4, atol=1e-4)
