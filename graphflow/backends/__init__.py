@@ -53,18 +53,33 @@ class Call(NamedTuple):
     numbers: Array
 
 
+class Carry(NamedTuple):
+    """A value that is copied after each run, to where the next run reads it.
+
+    Attributes:
+        source: what the program computes.
+        target: an input's memory. Both are contiguous, of one type, and no source lies in a target.
+    """
+
+    source: Operand
+    target: Array
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Runs with nothing between them but other positions and a solver's step. All arrays are contiguous.
+    """Runs with nothing between them but other positions, values carried over, and a solver's step.
+
+    All arrays are contiguous.
 
     Attributes:
         cells: [n] cells of the position table.
         starts: [rows, n] what they are filled with before each run.
         recorded: one float, which is recorded after each run.
         values: [rows] float64, where it is recorded.
-        needs_finite: whether to stop at a number that is not finite, before the calls.
-        calls: what is called after each run.
+        needs_finite: whether to stop at a number that is not finite, before anything is carried over or called.
+        carries: what is copied after each run.
+        calls: what is called after that.
     """
 
     cells: npt.NDArray[np.int64]
@@ -72,6 +87,7 @@ class Rows:
     recorded: Operand
     values: npt.NDArray[np.float64]
     needs_finite: bool
+    carries: Sequence[Carry]
     calls: Sequence[Call]
 
 

@@ -11,14 +11,14 @@ from typing import ParamSpec, Self, TypeVar, final
 
 import numpy as np
 
-from graphflow.backends import Executable, Rows, storage_of
+from graphflow.backends import Carry, Executable, Rows, storage_of
 from graphflow.backends.choice import BackendChoice, choose_backend
 from graphflow.backends.timing import clock
 from graphflow.errors import MachineError, OptionError
 from graphflow.graph import GraphView, check_nodes
 from graphflow.node import Node
 from graphflow.passes import BLENDING, EVALUATION_PIPELINE, PIPELINE
-from graphflow.storage import store
+from graphflow.storage import allocate, store
 from graphflow.streams import check_seed
 from graphflow.tape.program import Instruction, Program
 from graphflow.values import Array
@@ -160,9 +160,10 @@ class TapeMachine:
         """Run once for each row of a table of slice positions: rebind, run, record the cost, step the solver.
 
         The same as a loop of `unsafe_let_all`, `run_all` and `solver.step`, bit for bit, in less time: many rows are
-        one call of the native backend where all instructions are machine code, nothing is watched or set, and the
-        solver is one of graphflow's. The whole table is checked first. Ctrl-C is heeded between rows, where it raises
-        a KeyboardInterrupt whose `costs` are those of the rows done; pressed twice it interrupts at once.
+        one call of the native backend where all instructions are machine code, nothing is watched, and the solver is
+        one of graphflow's; what `set_` hands on from row to row is copied there too. The whole table is checked first.
+        Ctrl-C is heeded between rows, where it raises a KeyboardInterrupt whose `costs` are those of the rows done;
+        pressed twice it interrupts at once.
 
         Args:
             nodes: N slice nodes.
@@ -526,9 +527,12 @@ class TapeMachine:
 
     def _run_ahead(self, work: RowWork, first: int) -> int:
         """Do some rows of `run_over` in one call of the backend; how many it did."""
-        if self._watcher.is_active or self.program.assignments:
+        if self._watcher.is_active:
             return 0
         self._take_over()
+        carries = self._carries()
+        if carries is None:
+            return 0
         self._pace.begin()
         count = min(self._pace.rows, len(work.values) - first)
         calls = work.steps_ahead(count)
@@ -541,6 +545,7 @@ class TapeMachine:
             self.program.results[work.recorded.id],
             work.values[part],
             work.needs_finite,
+            carries,
             calls,
         )
         done = self._executable.run_rows(rows, self.runs + 1)
@@ -550,9 +555,23 @@ class TapeMachine:
             # Again, by the way that other threads know of: the table may have moved while it was used.
             work.rows.bind(first + done - 1)
             work.have_stepped(done)
+            for target, _ in self.program.assignments:
+                target.is_bound = True
         if done == count:
             self._values.done = len(self.program)
         return done
+
+    def _carries(self) -> list[Carry] | None:
+        """What `set_` asks for, as copies; None where a source has gaps, or may lie where another one is written."""
+        found: list[Carry] = []
+        for target, source in self.program.assignments:
+            operand = self.program.results.get(source.id)  # of an input there is none
+            if operand is None or operand.place.kind == "input" or source.id in self._graph.overrides:
+                return None
+            if not operand.place.is_contiguous(operand.type.shape):
+                return None
+            found.append(Carry(operand, allocate(target)))
+        return found
 
     def _run(self) -> None:
         """Run the whole program once."""

@@ -1,13 +1,14 @@
-"""The loop over rows of positions, in machine code: bind, run the tape, record a number, step the solver.
+"""The loop over rows of positions, in machine code: bind, run the tape, record a number, carry over, step the solver.
 
-A plan is an array of words, in the order of `WORDS`. A solver's calls are four words each: function, record, address
+A plan is an array of words, in the order of `WORDS`. What is carried over is three words each: address of the source,
+of the target, bytes. A solver's calls are four words each: function, record, address
 of the first row's numbers, bytes from one row's numbers to the next.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import final
 
@@ -21,7 +22,7 @@ from graphflow.backends.llvm.writer import ALARM, POSITIONS, RUN
 WORDS = (
     ("drive", "ptr"), ("table", "ptr"), ("instructions", "i64"), ("context", "ptr"), ("rows", "i64"),
     ("starts", "ptr"), ("cells", "ptr"), ("width", "i64"), ("recorded", "ptr"), ("bytes", "i64"), ("values", "ptr"),
-    ("needs_finite", "i64"), ("calls", "ptr"), ("call_count", "i64"),
+    ("needs_finite", "i64"), ("carries", "ptr"), ("carry_count", "i64"), ("calls", "ptr"), ("call_count", "i64"),
 )  # fmt: skip
 LOADS = "\n".join(
     f"  %{name}.place = getelementptr i64, ptr %plan, i64 {number}\n  %{name} = load {kind}, ptr %{name}.place, align 8"
@@ -87,9 +88,46 @@ keep:
   %run_number = load i64, ptr %run_place, align 8
   %next_run = add i64 %run_number, 1
   store i64 %next_run, ptr %run_place, align 8
-  br label %calls_head
+  br label %carries_head
+carries_head:
+  %carry = phi i64 [ 0, %keep ], [ %next_carry, %bytes_head ]
+  %more_carries = icmp slt i64 %carry, %carry_count
+  br i1 %more_carries, label %carry_over, label %calls_head
+carry_over:
+  %carry_word = mul i64 %carry, 3
+  %source_place = getelementptr i64, ptr %carries, i64 %carry_word
+  %target_place = getelementptr i64, ptr %source_place, i64 1
+  %size_place = getelementptr i64, ptr %source_place, i64 2
+  %source = load ptr, ptr %source_place, align 8
+  %carry_target = load ptr, ptr %target_place, align 8
+  %size = load i64, ptr %size_place, align 8
+  %whole = and i64 %size, -32
+  %next_carry = add i64 %carry, 1
+  br label %blocks_head
+blocks_head:
+  %done = phi i64 [ 0, %carry_over ], [ %next_done, %blocks_body ]
+  %more_blocks = icmp slt i64 %done, %whole
+  br i1 %more_blocks, label %blocks_body, label %bytes_head
+blocks_body:
+  %block_from = getelementptr i8, ptr %source, i64 %done
+  %block_to = getelementptr i8, ptr %carry_target, i64 %done
+  %block = load <32 x i8>, ptr %block_from, align 1
+  store <32 x i8> %block, ptr %block_to, align 1
+  %next_done = add i64 %done, 32
+  br label %blocks_head
+bytes_head:
+  %at = phi i64 [ %whole, %blocks_head ], [ %next_at, %bytes_body ]
+  %more_bytes = icmp slt i64 %at, %size
+  br i1 %more_bytes, label %bytes_body, label %carries_head
+bytes_body:
+  %byte_from = getelementptr i8, ptr %source, i64 %at
+  %byte_to = getelementptr i8, ptr %carry_target, i64 %at
+  %byte = load i8, ptr %byte_from, align 1
+  store i8 %byte, ptr %byte_to, align 1
+  %next_at = add i64 %at, 1
+  br label %bytes_head
 calls_head:
-  %number = phi i64 [ 0, %keep ], [ %next_number, %call ]
+  %number = phi i64 [ 0, %carries_head ], [ %next_number, %call ]
   %more_calls = icmp slt i64 %number, %call_count
   br i1 %more_calls, label %call, label %row_head
 call:
@@ -124,12 +162,23 @@ class RowLoop:
         self._code = MachineCode(LOOP, host)
         self._run: Callable[[int], int] = RUN_ROWS(self._code.addresses(["run_rows"])["run_rows"])
 
-    def run(self, rows: Rows, recorded: int, *, drive: int, table: int, instructions: int, context: int) -> int:
+    def run(
+        self,
+        rows: Rows,
+        recorded: int,
+        carried: Sequence[int],
+        *,
+        drive: int,
+        table: int,
+        instructions: int,
+        context: int,
+    ) -> int:
         """How many rows were done: it stops where a kernel sets the alarm, or at a number that is to be finite.
 
         Args:
             rows: what to do.
             recorded: address of the number that is recorded.
+            carried: address of the source of each value that is carried over.
             drive: address of the driver.
             table: addresses of the program's records.
             instructions: how many these are.
@@ -140,11 +189,16 @@ class RowLoop:
             for each in rows.calls
         ]
         call_words = np.array(calls, np.int64)
+        carries = [
+            (source, each.target.ctypes.data, each.target.nbytes)
+            for source, each in zip(carried, rows.carries, strict=True)
+        ]
+        carry_words = np.array(carries, np.int64)
         starts, cells, values = rows.starts, rows.cells, rows.values
         words = (
             *(drive, table, instructions, context, len(starts), starts.ctypes.data, cells.ctypes.data, cells.size),
             *(recorded, rows.recorded.type.dtype.itemsize, values.ctypes.data, int(rows.needs_finite)),
-            *(call_words.ctypes.data, len(calls)),
+            *(carry_words.ctypes.data, len(carries), call_words.ctypes.data, len(calls)),
         )
         plan = np.array(words, np.int64)
         return self._run(plan.ctypes.data)

@@ -178,6 +178,7 @@ class NativeExecutable(Executable):
             done = row_loop_of(self._host).run(
                 rows,
                 self._address(rows.recorded),
+                [self._address(each.source) for each in rows.carries],
                 drive=self._driver.address,
                 table=self._table_address,
                 instructions=len(self._program),
