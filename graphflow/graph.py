@@ -31,6 +31,7 @@ class Drawing:
     to_dot: Callable[..., str]
     render: Callable[..., Path]
     svg: Callable[..., dict[str, str]]
+    listing: Callable[..., dict[str, str]]
     to_html: Callable[..., str | Path]
     explain: Callable[[Node], str]
     tape_dot: Callable[..., str]

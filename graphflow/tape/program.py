@@ -98,5 +98,9 @@ class Program:
         """Draw the program to a file (svg, png or pdf by its ending); see `graphflow.viz.tape`."""
         return DRAWING.render_tape(self, path, **options)
 
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """What a notebook shows: the instructions as a table."""
+        return DRAWING.listing(self)
+
     def __repr__(self) -> str:
         return f"<Program of {len(self.instructions)} instructions>"

@@ -28,7 +28,7 @@ from __future__ import annotations
 from graphflow.graph import DRAWING
 from graphflow.viz.heatmap import heat_map, heat_map_triple, loss_curve, save_figure
 from graphflow.viz.measured import gradient_overlay, memory_overlay, nan_overlay, time_overlay
-from graphflow.viz.notebook import mime_bundle
+from graphflow.viz.notebook import listing_bundle, mime_bundle
 from graphflow.viz.overlay import Overlay
 from graphflow.viz.page import to_html
 from graphflow.viz.render import render_graph
@@ -38,6 +38,7 @@ from graphflow.viz.views import picture_of, to_dot
 DRAWING.to_dot = to_dot
 DRAWING.render = render_graph
 DRAWING.svg = mime_bundle
+DRAWING.listing = listing_bundle
 DRAWING.to_html = to_html
 DRAWING.tape_dot = tape_dot
 DRAWING.render_tape = render_tape
@@ -47,6 +48,7 @@ __all__ = [
     "gradient_overlay",
     "heat_map",
     "heat_map_triple",
+    "listing_bundle",
     "loss_curve",
     "memory_overlay",
     "mime_bundle",

@@ -1,18 +1,28 @@
-"""What a notebook shows for a graph or a node: a picture where that is possible, a line of text always."""
+"""What a notebook shows for a graph, a node or a program: a picture or a table where that is possible, text always."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from html import escape
 from typing import Final
 
 from graphflow.errors import GraphflowError
 from graphflow.graph import GraphView
 from graphflow.node import Node
+from graphflow.tape.program import Instruction, Program
+from graphflow.viz.labels import LONGEST_NAME, visible
 from graphflow.viz.render import draw
 from graphflow.viz.views import to_dot
 
 LIMIT: Final = 150
 SECONDS: Final = 10.0
 LARGEST_PICTURE: Final = 2_000_000
+MOST_ROWS: Final = 200
+# A picture is black on white whatever the colours of the notebook.
+AROUND_A_PICTURE: Final = "overflow: auto; max-height: 80vh; background: white"
+TABLE: Final = "border-collapse: collapse; font-family: monospace; font-size: 12px; white-space: nowrap"
+CELL: Final = "text-align: left; padding: 1px 12px 1px 0"
+HEADING: Final = ("", "step", "writes", "loop", "reads", "type", "name", "line")
 
 
 def mime_bundle(shown: GraphView | Node) -> dict[str, str]:
@@ -30,11 +40,57 @@ def mime_bundle(shown: GraphView | Node) -> dict[str, str]:
     except Exception as error:  # noqa: BLE001 - a traceback in place of a picture would hide the user's own output
         return {"text/plain": f"{line}\nNo picture: {type(error).__name__}."}
     if len(picture) > LARGEST_PICTURE:
-        return {"text/plain": f"{line}\nNo picture: it would take {len(picture):,} characters; render() makes a file."}
-    return {"text/html": f'<div style="overflow-x: auto">{picture}</div>', "text/plain": line}
+        return {
+            "text/plain": f"{line}\nNo picture: it would take {len(picture):,} characters; render() or to_html() makes "
+            "a file."
+        }
+    return {"text/html": f'<div style="{AROUND_A_PICTURE}">{picture}</div>', "text/plain": line}
 
 
 def inline_svg(document: bytes) -> str:
     """The element of an SVG file, without what only a file has before it."""
     text = document.decode()
     return text[text.index("<svg") :].strip()
+
+
+def listing_bundle(program: Program) -> dict[str, str]:
+    """The instructions as a table in `text/html` and as lines in `text/plain`; of a long program the first and last.
+
+    Args:
+        program: what a machine runs.
+    """
+    listed = [*enumerate(program.instructions)]
+    left_out = len(listed) - MOST_ROWS
+    if left_out > 0:
+        listed = [*listed[: MOST_ROWS // 2], *listed[-MOST_ROWS // 2 :]]
+    rows = [_row(_cells(number, instruction)) for number, instruction in listed]
+    lines = [visible(f"{number:>5}  {instruction}") for number, instruction in listed]
+    if left_out > 0:
+        note = f"{left_out:,} instructions are left out; print(program) shows them"
+        rows.insert(MOST_ROWS // 2, f'<tr><td></td><td colspan="{len(HEADING) - 1}" style="{CELL}">{note}</td></tr>')
+        lines.insert(MOST_ROWS // 2, f"{'...':>5}  {note}")
+    head = "".join(f'<th style="{CELL}">{word}</th>' for word in HEADING)
+    last = escape(str(program).rpartition("\n")[2])
+    table = f'<table style="{TABLE}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return {
+        "text/html": f'<div style="overflow: auto; max-height: 80vh">{table}<p>{last}</p></div>',
+        "text/plain": "\n".join([*lines, last]),
+    }
+
+
+def _cells(number: int, instruction: Instruction) -> Sequence[str]:
+    node = instruction.node
+    return (
+        str(number),
+        "" if node.step is None else visible(str(node.step)),
+        str(instruction.output),
+        visible(str(instruction.loop)),
+        visible(", ".join(map(str, instruction.inputs))),
+        str(instruction.output.type),
+        visible(node.name or "", LONGEST_NAME),
+        visible(str(node.origin)),
+    )
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "<tr>" + "".join(f'<td style="{CELL}">{escape(cell)}</td>' for cell in cells) + "</tr>"

@@ -260,6 +260,7 @@
 
   function chooseBox(key) {
     const numbers = view.nodesOf.get(key);
+    if (numbers.length === 0) return;
     choose(numbers.includes(chosen) ? chosen : numbers[0], { key });
   }
 
@@ -400,8 +401,12 @@
   function look() {
     const words = search.value.toLowerCase().split(/\s+/).filter((word) => word !== "");
     found = words.length === 0 ? [] : texts.filter(([, text]) => words.every((word) => text.includes(word)));
-    const rank = ([, , label]) => (label === words[0] ? 0 : label.startsWith(words[0]) ? 1 : 2);
-    found = found.sort((one, other) => rank(one) - rank(other)).map(([number]) => number);
+    // Whole words first, then labels that begin so.
+    const rank = ([, text, label]) => {
+      const own = new Set(text.split(" "));
+      return 2 * words.filter((word) => !own.has(word)).length + (label.startsWith(words[0]) ? 0 : 1);
+    };
+    found = found.map((each) => [rank(each), each[0]]).sort((one, other) => one[0] - other[0] || one[1] - other[1]).map(([, number]) => number);
     marked = found.length ? 0 : -1;
     listResults(words.length > 0);
     mark();

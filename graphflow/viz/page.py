@@ -5,34 +5,45 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 from string import Template
-from typing import Final
+from typing import Any, Final, NamedTuple
 
+from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
 from graphflow.viz.dot import dot_text
 from graphflow.viz.labels import visible
-from graphflow.viz.overlay import Overlay
 from graphflow.viz.page_data import page_data, script_json
 from graphflow.viz.page_svg import page_svg
 from graphflow.viz.picture import Picture
 from graphflow.viz.render import SECONDS, draw, picture_path, write_picture
-from graphflow.viz.views import LIMIT, picture_of
+from graphflow.viz.views import VIEWS, picture_of
 
 FORMATS: Final = ("html", "htm")
+DRAWN: Final = tuple(view for view in VIEWS if view not in {"auto", "text"})
+# For a view that nobody asked for.
+FURTHER_SECONDS: Final = 20.0
+
+
+class DrawnView(NamedTuple):
+    """A picture, and its SVG element."""
+
+    picture: Picture
+    svg: str
 
 
 def to_html(
     graph: GraphView,
     path: str | os.PathLike[str] | None = None,
     *,
-    limit: int = LIMIT,
+    views: Sequence[str] | None = None,
     timeout: float = SECONDS,
-    color_by: str | Overlay = "role",
+    **options: Any,
 ) -> str | Path:
     """The graph as one HTML page for a browser: pan, zoom, search, and everything about each node at a click.
 
@@ -41,15 +52,16 @@ def to_html(
     Args:
         graph: a graph or a part of one.
         path: ends in .html; None for the text.
-        limit: the largest number of nodes that is drawn node by node.
+        views: of those that `to_dot` explains, first the one to begin with; by default the one that `to_dot` would
+            choose, and the others as far as the graph has them and they can be drawn.
         timeout: seconds for drawing each view.
-        color_by: "role", or an `Overlay` of something measured.
+        options: those of `to_dot` that choose a part or colours.
 
     Returns:
         The path, or the text where there is none.
 
     Raises:
-        RenderError: as for `render`; OptionError: an option outside its range.
+        RenderError: as for `render`; OptionError: an option that is not usable.
 
     Example:
         >>> import graphflow as gf
@@ -59,22 +71,44 @@ def to_html(
         '<!DOCTYPE html>'
     """
     target = None if path is None else picture_path(path, FORMATS)[0]
-    pictures = [picture_of(graph, limit=limit, color_by=color_by)]
-    drawn = [page_svg(draw(dot_text(replace(each, title="", legend=())), "svg", timeout)) for each in pictures]
-    text = page_text(graph, pictures, drawn)
+    text = page_text(graph, _wanted(graph, views, timeout, options))
     if target is None:
         return text
     write_picture(target, text.encode())
     return target
 
 
-def page_text(graph: GraphView, pictures: Sequence[Picture], drawn: Sequence[str]) -> str:
+def _wanted(
+    graph: GraphView, views: Sequence[str] | None, timeout: float, options: Mapping[str, Any]
+) -> list[DrawnView]:
+    """The views that were asked for, or those that the graph has."""
+    if views is not None:
+        if isinstance(views, str) or not views or len(set(views)) < len(views):
+            raise OptionError("to_html: views is not usable", got=repr(views), needs="a list of different views")
+        return [_drawn(graph, view, timeout, options) for view in views]
+    found = [_drawn(graph, "auto", timeout, options)]
+    for view in DRAWN:
+        if view != found[0].picture.view:
+            with suppress(RenderError):
+                further = _drawn(graph, view, min(timeout, FURTHER_SECONDS), options)
+                # One box says nothing that the others do not say.
+                found += [further] if len(further.picture.boxes) > 1 else []
+    return found
+
+
+def _drawn(graph: GraphView, view: str, timeout: float, options: Mapping[str, Any]) -> DrawnView:
+    picture = picture_of(graph, view=view, **options)
+    # The page has a title and a legend of its own.
+    text = dot_text(replace(picture, title="", legend=()))
+    return DrawnView(picture, page_svg(draw(text, "svg", timeout)))
+
+
+def page_text(graph: GraphView, views: Sequence[DrawnView]) -> str:
     """The page.
 
     Args:
         graph: a graph or a part of one.
-        pictures: its views.
-        drawn: the SVG element of each.
+        views: in the order of the page.
     """
     script, style = _part("page.js"), _part("page.css")
     return Template(_part("page.html")).substitute(
@@ -84,11 +118,8 @@ def page_text(graph: GraphView, pictures: Sequence[Picture], drawn: Sequence[str
         style_hash=_hash(style),
         script=script,
         style=style,
-        views="\n".join(
-            f'<template data-view="{escape(each.view)}">{svg}</template>'
-            for each, svg in zip(pictures, drawn, strict=True)
-        ),
-        data=script_json(page_data(graph, pictures)),
+        views="\n".join(f'<template data-view="{escape(each.picture.view)}">{each.svg}</template>' for each in views),
+        data=script_json(page_data(graph, [each.picture for each in views])),
     )
 
 

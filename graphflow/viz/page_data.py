@@ -90,10 +90,10 @@ def _view(picture: Picture) -> dict[str, Any]:
     }
 
 
-def _nodes_of_key(key: str) -> tuple[int, ...]:
-    """What a key such as n12 says by itself."""
+def _nodes_of_key(key: str) -> tuple[int, ...] | None:
+    """What a key such as n12 says by itself; None of another key."""
     number = key.removeprefix("n")
-    return (int(number),) if number.isdecimal() else ()
+    return (int(number),) if number.isdecimal() else None
 
 
 def _legend(entry: LegendEntry) -> Mapping[str, object]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.command.programs import is_one_line, run, start
@@ -65,7 +67,7 @@ def folder(tmp_path, monkeypatch):
     before = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - before:
-        if name in {"program", "neighbour", "broken", "two"}:
+        if name in {"program", "neighbour", "broken", "two", "saved", "unrolled"}:
             del sys.modules[name]
 
 
@@ -123,6 +125,10 @@ def test_the_text_into_a_file(capsys, folder):
         (("program.py:graph", "-o", "none/x.svg"), "there is no folder"),
         (("program.py:graph", "-o", "none/x.gv"), "cannot be written"),
         (("program.py:graph", "--limit", "2"), "3 nodes"),
+        (("program.py:graph", "--around", "cost"), "there is no node called 'cost' (try a number such as %0)"),
+        (("program.py:graph", "--steps", "2-1"), "invalid step_numbers value: '2-1'"),
+        (("program.py:graph", "--view", "other"), "invalid choice"),
+        (("program.py:graph", "--checkpoint", "none.json"), "No such file"),
         (("program.py:graph", "--limit", "0"), "limit is not usable"),
         (("program.py:graph", "-o", "x.svg", "--timeout", "-1"), "timeout is not usable"),
     ],
@@ -140,6 +146,56 @@ def test_a_mistake_is_one_line_and_code_2(capsys, folder, words, said):
     assert is_one_line(complaint)
     assert said in complaint
     assert sorted(path.name for path in folder.iterdir() if path.suffix in {".svg", ".gv"}) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        ((), 5),
+        (("--view", "raw", "--direction", "backward"), None),
+        (("--around", "x", "--up", "0", "--down", "1"), 3),
+        (("--around", "%1", "--up", "1", "--down", "0"), 3),
+        (("--select", "x"), 3),
+        (("--select", "nothing*"), None),
+        (("--steps", "0"), None),
+    ],
+)
+def test_parts(capsys, folder, options, count):
+    done = run(capsys, "render", "program.py:graph", "--no-legend", *options)
+    if count is None:  # nothing is left of this small graph
+        assert (done.code, done.out) == (2, "")
+        assert is_one_line(done.err.replace("hello\n", ""))
+    else:
+        assert len(re.findall(r"^\tn\d", done.out, re.MULTILINE)) == count
+
+
+def test_steps_of_an_unrolled_graph(capsys, folder):
+    (folder / "unrolled.py").write_text("from tests.viz.graphs import unrolled\n", encoding="utf-8")
+    done = run(capsys, "render", "unrolled.py:unrolled", "--view", "ports")
+    assert "forward, t = 1" in done.out
+    done = run(capsys, "render", "unrolled.py:unrolled", "--view", "raw", "--steps", "1,3-4", "--direction", "forward")
+    assert {title for title in ("step 1", "step 3", "step 4", "step 5") if f'"{title}"' in done.out} == {
+        "step 1", "step 3", "step 4",
+    }  # fmt: skip
+
+
+def test_a_page(capsys, folder):
+    done = run(capsys, "render", "program.py:graph", "-o", "x.html", "--view", "raw")
+    assert done.code == 0, done.err
+    assert "<title>mine</title>" in (folder / "x.html").read_text(encoding="utf-8")
+
+
+def test_a_page_with_the_values_of_a_checkpoint(capsys, folder):
+    program = (
+        "import graphflow as gf\nimport sys\ng = gf.ExprGraph()\nw = gf.vector(g, 2, name='w', value=[5.0, 7.25])\n"
+    )
+    (folder / "saved.py").write_text(program + "gf.save_checkpoint('w.json', [w])\ngf.let(w, [0.0, 0.0])\n")
+    done = run(capsys, "render", "saved.py:g", "-o", "x.html", "--checkpoint", "w.json")
+    assert done.code == 0, done.err
+    assert '"[5, 7.25]"' in (folder / "x.html").read_text(encoding="utf-8")
+    done = run(capsys, "render", "program.py:graph", "-o", "y.html", "--checkpoint", "w.json")
+    assert (done.code, done.out) == (2, "")
+    assert "no node for the tensor 'w' float32[2]" in done.err
 
 
 def test_in_a_process_of_its_own(folder):

@@ -12,7 +12,7 @@ import graphflow as gf
 from graphflow.viz.page_data import script_json
 from graphflow.viz.page_svg import page_svg
 from tests.viz import svg
-from tests.viz.graphs import GRAPHS, hostile, two_layers
+from tests.viz.graphs import GRAPHS, hostile, two_layers, unrolled
 
 LARGEST_PROGRAM = 50_000
 
@@ -132,6 +132,47 @@ def test_into_a_file(tmp_path):
     path = tmp_path / "g.html"
     assert two_layers().to_html(path) == path
     assert path.read_text(encoding="utf-8") == two_layers().to_html()
+
+
+def views_of(text):
+    """The names of the views of a page, which has a drawing of each."""
+    names = [view["name"] for view in data_of(text)["views"]]
+    assert re.findall(r'<template data-view="(\w+)"><svg ', text) == names
+    return names
+
+
+def test_the_views_are_those_that_the_graph_has():
+    assert views_of(two_layers().to_html())[0] == "raw"
+    assert views_of(unrolled(5).to_html())[:2] == ["ports", "collapsed"]
+    g = gf.ExprGraph()
+    gf.exp(gf.vector(g, 3, name="x"))
+    assert views_of(g.to_html()) == ["raw"]
+
+
+def test_the_views_that_were_asked_for():
+    assert views_of(unrolled(3).to_html(views=["collapsed", "ports"])) == ["collapsed", "ports"]
+    assert views_of(unrolled(3).to_html(views=["raw"], direction="forward")) == ["raw"]
+    with pytest.raises(gf.RenderError, match="needs steps"):
+        two_layers().to_html(views=["ports"])
+
+
+@pytest.mark.parametrize("options", [{"views": "raw"}, {"views": []}, {"views": ["raw", "raw"]}, {"views": ["x"]}])
+def test_views_that_are_none(options):
+    with pytest.raises(gf.OptionError, match="view"):
+        two_layers().to_html(**options)
+
+
+def test_the_boxes_of_a_page_are_in_its_drawing_and_its_data():
+    g = unrolled(5)
+    text = g.to_html()
+    for view, drawn in zip(
+        data_of(text)["views"], re.findall(r"<template.*?</template>", text, re.DOTALL), strict=True
+    ):
+        keys = set(re.findall(r'class="node" data-key="([^"]*)"', drawn))
+        assert keys == set(view["keys"])
+        shown = {number for key in keys for number in (view["boxes"][key] if key in view["boxes"] else [int(key[1:])])}
+        assert shown <= {node.id for node in g}
+        assert set(re.findall(r'data-(?:tail|head)="([^"]*)"', drawn)) <= keys
 
 
 @pytest.mark.parametrize("path", ["g.svg", "g", 3])

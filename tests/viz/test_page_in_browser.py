@@ -6,7 +6,7 @@ import pytest
 
 import graphflow as gf
 from tests.viz.browser import Browser, find_browser
-from tests.viz.graphs import HOSTILE_NAMES, hostile, steps, two_layers
+from tests.viz.graphs import HOSTILE_NAMES, hostile, steps, two_layers, unrolled
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium is installed: apt-get install chromium, or another Chrome on the PATH"
@@ -194,6 +194,46 @@ def test_everything_can_be_reached_by_keys(opened):
     assert not page.ask("document.querySelector('#keys').open")
     labels = page.ask("[...document.querySelectorAll('#canvas .node')].map(e => e.getAttribute('aria-label'))")
     assert all(labels)
+
+
+def test_the_view_is_switched_and_the_node_stays_chosen(opened):
+    g = unrolled(5)
+    page = opened(g)
+    assert page.texts("#views button")[:2] == ["ports", "collapsed"]
+    assert page.ask("document.querySelector('#views [aria-checked=true]').textContent") == "ports"
+    page.press("/", *"tanh step 2", "Enter")
+    chosen = page.texts("#panel dd")
+    assert "2" in chosen
+    boxes = page.ask("document.querySelectorAll('#canvas .node').length")
+    page.click("#views button:nth-child(2)")
+    assert page.ask("document.querySelector('#views [aria-checked=true]').textContent") == "collapsed"
+    assert page.ask("document.querySelectorAll('#canvas .node').length") > boxes
+    assert page.texts("#panel dd") == chosen
+    assert len(classes(page, "chosen")) == 1
+    page.press("Escape")
+    page.ask("document.querySelector('#canvas').focus()")
+    page.press("1")
+    assert page.ask("document.querySelectorAll('#canvas .node').length") == boxes
+
+
+def test_a_box_of_many_nodes_shows_each_of_them(opened):
+    g = unrolled(5)
+    page = opened(g)
+    tanh = [node for node in g if node.op is not None and node.op.symbol == "tanh"][::2]  # the first one of each step
+    page.press("/", *f"%{tanh[3].id}", "Enter")
+    assert page.texts("#panel .several") != []
+    options = page.texts("#panel option")
+    assert f"step 3: %{tanh[3].id} tanh" in options
+    script = (
+        "(s => { s.value = VALUE; s.dispatchEvent(new Event('change')); })(document.querySelector('#panel select'))"
+    )
+    page.ask(script.replace("VALUE", f"'{tanh[1].id}'"))
+    assert f"%{tanh[1].id}" in page.texts("#panel dd")
+    page.hover("#canvas .node.chosen")
+    pairs = classes(page, "pair")
+    gradients = {number for each in g if each.gradient_of is tanh[1] and not each.is_constant for number in [each.id]}
+    shown = page.ask("JSON.parse(document.querySelector('#data').textContent).views[0].boxes")
+    assert gradients <= {number for key in pairs for number in shown.get(key, [int(key[1:])])}
 
 
 def test_hostile_names_are_text(opened):
