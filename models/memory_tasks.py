@@ -180,7 +180,7 @@ class TextTask(Task):
         parts = hold_out(pieces, share, np.random.default_rng([seed]))
         self.train, self.held_out = ([self.vocabulary.encode(piece) for piece in part] for part in parts)
         self.delay = self.steps = steps
-        self.knowing_nothing: float | None = math.log(len(self.vocabulary))
+        self.knowing_nothing: float | None = None
 
     def build(self, g: gf.ExprGraph, make_cell: MakeCell, batch: int) -> Network:
         size, symbols = (self.steps, batch), len(self.vocabulary)
