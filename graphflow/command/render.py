@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> list[str]:
     else:
         chosen |= {"view": options.view, "legend": options.legend}
         render_graph(graph, options.output, timeout=options.timeout, **chosen)
-    return [f"{options.output}: {len(graph):,} nodes, {Path(options.output).stat().st_size:,} bytes"]
+    return [f"{options.output}: of a graph of {len(graph):,} nodes"]
 
 
 def step_numbers(text: str) -> list[int]:

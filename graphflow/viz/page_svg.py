@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Final
 from xml.sax.saxutils import escape, quoteattr
 
+from graphflow.errors import RenderError
+
 # Attributes that draw, by element. What is not named here is left out.
 PAINT: Final = frozenset({"fill", "stroke", "stroke-width", "stroke-dasharray"})
 KEPT: Final[Mapping[str, frozenset[str]]] = {
@@ -31,8 +33,14 @@ def page_svg(document: bytes) -> str:
 
     Args:
         document: as `draw` gives it.
+
+    Raises:
+        RenderError: it is no SVG.
     """
-    root = ET.fromstring(document)  # noqa: S314 - Graphviz wrote it, from a text in which all names are escaped
+    try:
+        root = ET.fromstring(document)  # noqa: S314 - Graphviz wrote it, from a text in which all names are escaped
+    except ET.ParseError as error:
+        raise RenderError("what Graphviz has drawn is no SVG", got=str(error), needs="another version of it") from None
     size = LONG_FRACTION.sub(_tenth, root.get("viewBox", ""))
     return f'<svg viewBox={quoteattr(size)} fill="none">{_inside(root)}</svg>'
 

@@ -86,7 +86,7 @@ def folder(tmp_path, monkeypatch):
 def test_what_can_be_named(capsys, folder, target, count):
     done = run(capsys, "render", target, "-o", "x.svg")
     assert done.code == 0, done.err
-    assert done.out.startswith(f"x.svg: {count} nodes, ")
+    assert done.out.startswith(f"x.svg: of a graph of {count} nodes")
     assert len(svg.node_lines(svg.parse((folder / "x.svg").read_bytes()))) >= count
 
 

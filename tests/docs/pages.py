@@ -30,6 +30,12 @@ FENCE = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[-+]?\d+)?|-?\d+e[-+]?\d+")
 PLACE = re.compile(r"\b(\w+\.py):\d+")
 ANY_LINES = "..."
+# In place of dot, so that pages run where it is not installed: a picture whose only text is what dot would be given.
+WRITES_ITS_INPUT = """#!/bin/sh
+printf '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 1"><text><![CDATA['
+cat
+printf ']]></text></svg>'
+"""
 
 
 class Block(NamedTuple):
@@ -96,7 +102,7 @@ def run_page(path: Path, folder: Path, *, is_drawing: bool = False) -> list[str]
     if not is_drawing:
         programs = folder / "programs"
         programs.mkdir()
-        (programs / "dot").write_text("#!/bin/sh\nexec cat\n", encoding="utf-8")
+        (programs / "dot").write_text(WRITES_ITS_INPUT, encoding="utf-8")
         (programs / "dot").chmod(0o755)
         environment["PATH"] = f"{programs}{os.pathsep}{environment['PATH']}"
     command = [sys.executable, "-W", "error", "-m", "tests.docs.pages", "run", str(path)]

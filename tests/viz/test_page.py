@@ -228,6 +228,11 @@ def test_only_what_draws_is_kept_of_an_svg():
     )
 
 
+def test_what_is_no_svg_is_refused():
+    with pytest.raises(gf.RenderError, match="no SVG"):
+        page_svg(b"digraph {}")
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_the_svg_is_well_formed_and_harmless(name):
     text = GRAPHS[name]().to_html()
