@@ -59,6 +59,7 @@ from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
 from graphflow.ops.activations import elu, gelu, leaky_rectify, leaky_relu, mish, swish
 from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub
+from graphflow.ops.choosing import by_indices
 from graphflow.ops.circular import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, logical_xor, lt, lte, ne, where
 from graphflow.ops.elementary import (
@@ -87,12 +88,15 @@ from graphflow.ops.joining import concat, stack
 from graphflow.ops.linear import matmul, outer, outer_prod
 from graphflow.ops.losses import softmax_cross_entropy
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
+from graphflow.ops.padding import pad
+from graphflow.ops.parts import at, flip, split, unconcat
 from graphflow.ops.places import argmax, argmin
 from graphflow.ops.products import prod
 from graphflow.ops.reductions import all, any, max, mean, min, sum
+from graphflow.ops.repeating import repeat, tile
 from graphflow.ops.rounding import ceil, floor, round
 from graphflow.ops.running import cumsum
-from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, squeeze, transpose
+from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, size_of, squeeze, transpose
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
 from graphflow.ops.spread import std, var
@@ -187,9 +191,11 @@ __all__ = [
     "arctan2",
     "argmax",
     "argmin",
+    "at",
     "backpropagate",
     "binomial",
     "broadcast_to",
+    "by_indices",
     "cast",
     "ceil",
     "chrono",
@@ -207,6 +213,7 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "flip",
     "float32",
     "float64",
     "floor",
@@ -261,6 +268,7 @@ __all__ = [
     "orthogonal",
     "outer",
     "outer_prod",
+    "pad",
     "parallel",
     "passes_of",
     "pow",
@@ -269,6 +277,7 @@ __all__ = [
     "ravel",
     "read",
     "rectify",
+    "repeat",
     "reshape",
     "round",
     "save_checkpoint",
@@ -278,10 +287,12 @@ __all__ = [
     "sigmoid",
     "sign",
     "sin",
+    "size_of",
     "slice_",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "split",
     "sqrt",
     "square",
     "squeeze",
@@ -293,7 +304,9 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tile",
     "transpose",
+    "unconcat",
     "uniform",
     "uniform_init",
     "unsafe_let",

@@ -19,6 +19,7 @@ from graphflow.dtypes import DType, as_dtype, float32
 from graphflow.errors import BindingError, GraphError, OptionError, PositionError, ShapeError
 from graphflow.graph import ExprGraph
 from graphflow.node import Node
+from graphflow.op import OPERATORS
 from graphflow.storage import allocate, store
 from graphflow.tensortype import Shape, TensorType, as_shape
 from graphflow.values import Array, as_array, fit, natural_dtype
@@ -234,34 +235,42 @@ def node_from_any(g: ExprGraph, value: object, name: str | None = None, dtype: o
     return _input("node_from_any", g, array.shape, name, wanted, None, array)
 
 
-def one_hot(g: ExprGraph, id: int, classes: int, dtype: object = "float32", name: str | None = None) -> Node:
-    """A constant vector of 0 with a 1 at position `id`.
+def one_hot(g: ExprGraph, id: int | Node, classes: int, dtype: object = "float32", name: str | None = None) -> Node:
+    """A vector of 0 with a 1 at position `id`: a constant, or of a node of ids one vector for each of them.
 
     Args:
         g: the graph it is added to.
-        id: the position, from 0 to classes - 1.
+        id: the position, from 0 to classes - 1; or a node of int64, of any shape.
         classes: the length, 1 or more.
         dtype: of the vector.
         name: shown in messages and pictures.
 
     Returns:
-        The constant [classes].
+        The constant [classes]; for a node [..., classes], whose ids are checked when a machine runs.
 
     Raises:
-        PositionError: there is no such position; OptionError: one of the two is no whole number.
+        PositionError: there is no such position; OptionError: one of the two is no whole number; DTypeError: the node
+        is not int64.
 
     Example:
         >>> import graphflow as gf
         >>> g = gf.ExprGraph()
         >>> gf.one_hot(g, 2, 4).value
         array([0., 0., 1., 0.], dtype=float32)
+        >>> print(gf.one_hot(g, gf.vector(g, 3, dtype="int64"), 4).type)
+        float32[3, 4]
 
     Source: Gorgonia OneHotVector.
     """
     _check("one_hot", g, name)
-    position, length = _whole("id", id), _whole("classes", classes)
+    length = _whole("classes", classes)
     if length < 1:
         raise OptionError("one_hot: there are no classes", got=f"classes={length}", needs="1 or more")
+    if isinstance(id, Node):
+        found = OPERATORS.one_hot(id, length, as_dtype(dtype))
+        found.name = name
+        return found
+    position = _whole("id", id)
     if not 0 <= position < length:
         raise PositionError(
             f"one_hot: there is no class {position}", got=f"{length} classes", needs=f"an id from 0 to {length - 1}"

@@ -371,6 +371,18 @@ class Node:
         """The same elements under another shape; see `graphflow.reshape`."""
         return OPERATORS.reshape(self, shape[0] if len(shape) == 1 else shape)
 
+    def transpose(self, *axes: int | tuple[int, ...]) -> Node:
+        """The axes in another order, reversed where none is given; see `graphflow.transpose`."""
+        return OPERATORS.transpose(self, (axes[0] if isinstance(axes[0], tuple) else axes) if axes else None)
+
+    def ravel(self) -> Node:
+        """The elements as a vector; see `graphflow.ravel`."""
+        return OPERATORS.ravel(self)
+
+    def squeeze(self, axis: int | tuple[int, ...] | None = None) -> Node:
+        """Without axes of size 1; see `graphflow.squeeze`."""
+        return OPERATORS.squeeze(self, axis)
+
     def astype(self, dtype: object) -> Node:
         """The same numbers in another dtype; see `graphflow.cast`."""
         return OPERATORS.cast(self, dtype)

@@ -333,3 +333,124 @@ def test_an_exception_in_an_op_is_an_error_not_the_end(backend):
     gf.let(ids, [1])
     machine.run_all()
     assert rows.value.tolist() == [[1.0, 1.0]]
+
+
+# --- operations whose values or gradients were wrong there ------------------------------------------------------------
+
+
+def slopes(function, backend, *values):
+    """The gradients of sum(function(*nodes)), in float64."""
+    g = gf.ExprGraph()
+    nodes = [gf.tensor(g, np.shape(value), dtype="float64", value=value) for value in values]
+    found = gf.grad(gf.sum(function(*nodes)), *nodes)
+    run(g, backend)
+    return [node.value for node in found]
+
+
+def test_the_gradient_of_log2(backend):
+    """It was multiplied by ln 2 instead of divided."""
+    found = slopes(gf.log2, backend, [0.5, 4.0])[0]
+    np.testing.assert_allclose(found, np.array([2.0, 0.25]) / np.log(2), rtol=1e-14)
+
+
+def test_the_gradient_of_inverse_sqrt(backend):
+    """It was wrong on the tape machine; only the other one was tested."""
+    np.testing.assert_allclose(slopes(gf.inverse_sqrt, backend, [4.0, 0.25])[0], [-1.0 / 16, -4.0], rtol=1e-14)
+
+
+def test_a_tied_maximum_passes_its_gradient_once(backend):
+    """The whole gradient went to each of the tied elements."""
+    assert slopes(lambda x: gf.max(x, 1), backend, [[3.0, 3.0, 1.0], [0.0, 2.0, 1.0]])[0].tolist() == [
+        [0.5, 0.5, 0.0],
+        [0.0, 1.0, 0.0],
+    ]
+
+
+@pytest.mark.parametrize("function", [gf.max_between, gf.min_between])
+def test_the_side_that_was_not_taken_gets_no_gradient(function, backend):
+    """MaxBetween and MinBetween gave it to the wrong side on the Lisp machine."""
+    x, y = [1.0, 5.0], [2.0, 4.0]
+    of_x, of_y = slopes(function, backend, x, y)
+    first = [0.0, 1.0] if function is gf.max_between else [1.0, 0.0]
+    assert (of_x.tolist(), of_y.tolist()) == (first, first[::-1])
+    g = gf.ExprGraph()
+    a, b = gf.vector(g, 2, value=x), gf.vector(g, 2, value=y)
+    machine = gf.LispMachine(g, gf.sum(function(a, b)))
+    machine.run_all()
+    assert (a.grad.tolist(), b.grad.tolist()) == (first, first[::-1])
+
+
+def test_at_runs(backend):
+    """At was never executed on the tape machine."""
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (2, 3), init=gf.ranged_from(0))
+    element = gf.at(x, 1, 2)
+    gf.grad(element * element, x)
+    run(g, backend, keep=[element])
+    assert element.value == 5.0
+    assert x.grad.tolist() == [[0.0, 0.0, 0.0], [0.0, 0.0, 10.0]]
+
+
+def test_the_gradient_of_by_indices_along_axis_1(backend):
+    found = slopes(lambda x: gf.by_indices(x, [2, 0, 2], 1) * [1.0, 10.0, 100.0], backend, np.ones((2, 3)))[0]
+    assert found.tolist() == [[10.0, 0.0, 101.0]] * 2
+
+
+def test_an_id_out_of_range_along_any_axis_is_refused():
+    """ByIndices gave row 0."""
+    x = gf.matrix(gf.ExprGraph(), (2, 3))
+    for ids, axis in (([2], 0), ([0, 3], 1), ([-4], 1)):
+        with pytest.raises(gf.PositionError, match="is out of range"):
+            gf.by_indices(x, ids, axis)
+
+
+def test_concat_along_axis_1_has_a_gradient(backend):
+    """On the Lisp machine it failed."""
+    of_x, of_y = slopes(lambda x, y: gf.square(gf.concat([x, y], 1)), backend, [[1.0], [2.0]], [[3.0, 4.0], [5.0, 6.0]])
+    assert of_x.tolist() == [[2.0], [4.0]]
+    assert of_y.tolist() == [[6.0, 8.0], [10.0, 12.0]]
+    g = gf.ExprGraph()
+    a, b = gf.matrix(g, (2, 1), init=gf.ones()), gf.matrix(g, (2, 2), init=gf.ones())
+    gf.LispMachine(g, gf.sum(gf.concat([a, b], 1))).run_all()
+    assert a.grad.tolist() == [[1.0], [1.0]]
+
+
+def test_a_power_with_a_scalar_exponent_has_a_gradient(backend):
+    """On the Lisp machine it failed."""
+    assert slopes(lambda x: x**3.0, backend, [2.0, -1.0])[0].tolist() == [12.0, 3.0]
+    g = gf.ExprGraph()
+    x = gf.vector(g, 2, value=[2.0, -1.0])
+    gf.LispMachine(g, gf.sum(x**3.0)).run_all()
+    np.testing.assert_allclose(x.grad, [12.0, 3.0], rtol=1e-6)
+
+
+def test_log_of_one_minus_sigmoid_and_its_kind_are_stable(backend):
+    """log(1 - sigmoid), exp - 1 and log(1 + x) were computed as written."""
+    for function, x, expected, slope in (
+        (lambda x: gf.log(1.0 - gf.sigmoid(x)), 100.0, -100.0, -1.0),
+        (lambda x: gf.exp(x) - 1.0, 1e-20, 1e-20, 1.0),
+        (lambda x: gf.log(1.0 + x), 1e-20, 1e-20, 1.0),
+    ):
+        g = gf.ExprGraph()
+        node = gf.scalar(g, dtype="float64", value=x)
+        y = function(node)
+        y.name = "y"
+        gf.grad(y, node)
+        run(g, backend)
+        np.testing.assert_allclose([y.value, node.grad], [expected, slope], rtol=1e-12)
+
+
+def test_an_empty_slice_is_empty_and_positions_may_be_negative(backend):
+    """S(3, 3) meant the whole axis, and negative positions were unsupported."""
+    g = gf.ExprGraph()
+    x = gf.vector(g, 5, init=gf.ranged_from(0))
+    empty, last = x[3:3], x[-2:] * 1.0
+    assert empty.shape == (0,)
+    run(g, backend, outputs=last)
+    assert last.value.tolist() == [3.0, 4.0]
+
+
+def test_a_full_reduction_can_keep_its_axes():
+    """KeepDims could not keep a full reduction."""
+    x = gf.matrix(gf.ExprGraph(), (2, 3))
+    assert gf.sum(x, keepdims=True).shape == gf.argmax(x, keepdims=True).shape == (1, 1)

@@ -297,3 +297,70 @@ def test_what_is_no_graph_or_no_node(small):
 
 
 # --- values that are missing or stale ---------------------------------------------------------------------------------
+
+
+# --- what users get wrong first ---------------------------------------------------------------------------------------
+
+# Each with what the message says: the operation and its operands, what it got, what it needs, what to try.
+MISTAKES = {
+    "wrong axis": (lambda n: n.m.mean(2), "mean: there is no axis 2|got     2 axes|needs   an axis from -2 to 1"),
+    "axis of a scalar": (lambda n: gf.max(n.s, 0), "max: there is no axis 0|got     0 axes"),
+    "the same axis twice": (lambda n: gf.prod(n.m, (1, -1)), "prod: an axis is named twice in (1, -1)"),
+    "a name for an axis": (lambda n: gf.argmax(n.m, "rows"), "argmax: axis 'rows' is no whole number"),
+    "mixed dtypes": (
+        lambda n: gf.max_between(n.v, n.d),
+        "max_between: cannot combine v: float32[3] with d: float64[3]|gf.cast(d, 'float32')",
+    ),
+    "whole numbers and floats": (lambda n: n.i * n.v, "hadamard_prod: cannot combine i|gf.cast(i, 'float32')"),
+    "the sine of whole numbers": (
+        lambda n: gf.sin(n.i),
+        "sin: not defined for i: int64[3]|needs   float32 or float64|gf.cast(i, 'float32')",
+    ),
+    "the sum of a mask": (lambda n: gf.sum(n.b), "sum: not defined for b|gf.cast(b, 'int64'), or gf.any(b)"),
+    "floats as truth": (lambda n: n.v & n.b, "logical_and: not defined for v: float32[3]|gf.ne(v, 0)"),
+    "sizes in concat": (
+        lambda n: gf.concat([n.m, n.part], 0),
+        "concat: cannot join m: float32[2, 3] and %|sizes 3 and 2 along axis 1|the same sizes along all axes but 0",
+    ),
+    "a node in place of a list": (lambda n: gf.concat(n.m), "concat: no list of nodes|gf.concat([x, y])"),
+    "reshape to another size": (
+        lambda n: n.m.reshape(4, 2),
+        "reshape: cannot give m: float32[2, 3] the shape (4, 2)|got     6 elements|needs   8 elements",
+    ),
+    "reshape with a remainder": (lambda n: gf.reshape(n.m, (-1, 4)), "reshape: cannot give m|a multiple of 4"),
+    "a negative rim": (lambda n: gf.pad(n.m, (-1, 0)), "pad: cannot pad m|got     widths=(-1, 0)"),
+    "a rim for other axes": (
+        lambda n: gf.pad(n.m, [(1, 1), (1, 1), (1, 1)]),
+        "pad: cannot pad m|needs   a whole number, a pair, or 2 pairs",
+    ),
+    "an unknown rim": (lambda n: gf.pad(n.m, 1, "mirror"), "pad has no mode 'mirror'|constant, edge, reflect"),
+    "parts that are not equal": (
+        lambda n: gf.split(n.m, 2, axis=1),
+        "split: cannot cut m: float32[2, 3] into equal parts|2 parts of 3 elements along axis 1|a divisor of the size",
+    ),
+    "cuts out of order": (lambda n: gf.split(n.v, [2, 1]), "split: cannot cut v|got     [2, 1] along axis 0|ascending"),
+    "a column that is not there": (
+        lambda n: n.m[:, 3],
+        "slice: position 3 is out of range for m: float32[2, 3]|3 along axis 1|a position from -3 to 2",
+    ),
+    "ids out of range": (lambda n: gf.by_indices(n.m, [0, 3], 1), "by_indices: position 3 is out of range for m"),
+    "floats as ids": (lambda n: gf.by_indices(n.m, n.v), "by_indices: cannot select from m|got     ids of float32"),
+    "ids and a position": (lambda n: n.m[0, [1, 2]], "slice: cannot slice m: float32[2, 3] by ids and more"),
+    "too few coordinates": (lambda n: gf.at(n.m, 1), "at: cannot find an element of m|got     1 numbers|2, one"),
+    "bounds that cross": (lambda n: gf.clip(n.v, 1.0, -1.0), "clip: no number lies between the bounds|low <= high"),
+    "a repeat for some elements": (lambda n: gf.repeat(n.v, [1, 2]), "repeat: cannot repeat the elements|1 number"),
+    "a negative tile": (lambda n: gf.tile(n.v, -1), "tile: -1 says not how often|whole numbers of 0 or more"),
+    "one-hot of floats": (lambda n: gf.one_hot(n.v.graph, n.v, 3), "one_hot: v: float32[3] are no ids|cast"),
+    "too little for a variance": (lambda n: gf.var(n.s, ddof=1), "var: not defined for s|got     1 elements|ddof=1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_the_message_for_a_frequent_mistake(small, name):
+    g, n = small
+    act, said = MISTAKES[name]
+    all_refused(g, {name: lambda: act(n)})
+    with pytest.raises(gf.GraphflowError) as caught:
+        act(n)
+    for part in said.split("|"):
+        assert part in str(caught.value)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphflow import loops
+from graphflow.dtypes import int64
 from graphflow.errors import GraphflowError, ShapeError
 from graphflow.graph import apply, check_nodes
 from graphflow.node import Node
@@ -288,6 +289,26 @@ def ravel(x: Node) -> Node:
     return reshape(x, x.size)
 
 
+def size_of(x: Node, axis: int | None = None) -> Node:
+    """The number of elements along an axis, or of all elements, as an int64 constant; see also `node.shape`.
+
+    Raises:
+        ShapeError: no such axis.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> gf.size_of(gf.matrix(g, (2, 3)), -1).value
+        array(3)
+
+    Source: Gorgonia SizeOf; numpy size.
+    """
+    check_nodes("size_of", [x])
+    with naming("size_of", x):
+        size = x.size if axis is None else x.shape[as_axis(axis, x.dims)]
+    return x.graph.constant(size, dtype=int64)
+
+
 @contextmanager
 def naming(op: str, x: Node) -> Iterator[None]:
     """Errors about an argument say which function was called, and where its operand was made."""
@@ -325,5 +346,7 @@ def _misfit(x: TensorType | Node, shape: Shape, needs: str) -> ShapeError:
     return ShapeError(f"cannot give {{0}} the shape {shape}", got=f"{x.size} elements", needs=needs, operands=[x])
 
 
+OPERATORS.ravel = ravel
+OPERATORS.squeeze = squeeze
 OPERATORS.transpose = transpose
 OPERATORS.reshape = reshape

@@ -13,20 +13,17 @@ from typing import NamedTuple, SupportsIndex
 
 import numpy as np
 
-from graphflow.dtypes import DType, bool_, int64
-from graphflow.errors import DTypeError, PositionError, ShapeError
+from graphflow.errors import PositionError, ShapeError
 from graphflow.graph import apply, check_nodes
 from graphflow.loops import Place, View
 from graphflow.node import Node
 from graphflow.op import OPERATORS, BadSample, Gradient, Op, Sample
-from graphflow.ops.indexing import gather
+from graphflow.ops.choosing import KINDS, as_ids, gathered_along, key_of_ids, out_of_range
 from graphflow.ops.sampling import f32, numbers
 from graphflow.ops.shape import expand_dims, naming
 from graphflow.positions import S
 from graphflow.tensortype import Shape, TensorType
-from graphflow.values import Array, as_array
-
-KINDS = "whole numbers, ranges, S(...), None and ..., or int64 ids as the only key"
+from graphflow.values import Array
 
 
 class AxisSlice(NamedTuple):
@@ -190,8 +187,8 @@ def slice_(x: Node, key: object) -> Node:
     Args:
         x: a node with at least as many axes as the key has positions and ranges.
         key: whole numbers (the axis is dropped), ranges with steps, `S(...)`, None (a new axis of size 1), `...`, or a
-            tuple of these. Negative positions count from the end; ranges are clipped. Or, as the only key, int64
-            ids (a node, a list or an array): rows along the first axis, see `gather`.
+            tuple of these. Negative positions count from the end; ranges are clipped. Or, alone or beside ranges,
+            int64 ids (a node, a list or an array), see `by_indices`.
 
     Returns:
         The part; x itself where the key takes the whole of it, as `x[:]` and `x[...]` do.
@@ -212,14 +209,14 @@ def slice_(x: Node, key: object) -> Node:
     """
     check_nodes("slice", [x])
     with naming("slice", x):
-        ids = _as_ids(x, key)
-        if ids is None:
-            axes, starts, new_axes = _read_key(x, key)
-    if ids is not None:
-        return gather(x, ids)
+        choice = key_of_ids(x, key)
+        axes, starts, new_axes = _read_key(x, key if choice is None else choice[2])
+        ids = None if choice is None else as_ids(x, choice[0], choice[1])
     result = x
     if axes:
         result = apply(Slice(axes, starts, x.graph.positions.allocate(starts)), x)
+    if choice is not None and ids is not None:
+        return gathered_along(result, ids, choice[1])
     return expand_dims(result, new_axes) if new_axes else result
 
 
@@ -251,17 +248,7 @@ def _check_range(cut: AxisSlice, start: int, x: TensorType | Node) -> None:
     else:
         outside = next((place for place in (start, cut.last(start)) if not 0 <= place < size), None)
     if outside is not None:
-        raise _out_of_range(outside, cut.axis, x)
-
-
-def _out_of_range(position: int, axis: int, x: TensorType | Node) -> PositionError:
-    size = x.shape[axis]
-    return PositionError(
-        f"position {position} is out of range for {{0}}",
-        got=f"{position} along axis {axis}",
-        needs=f"a position from {-size} to {size - 1}" if size else "an axis that is not empty",
-        operands=[x],
-    )
+        raise out_of_range(outside, cut.axis, x)
 
 
 # --- reading keys -----------------------------------------------------------------------------------------------------
@@ -330,7 +317,7 @@ def _position(part: object, axis: int, x: TensorType | Node) -> int:
         raise PositionError(f"cannot slice {{0}} by a {kind}", got=kind, needs=KINDS, operands=[x])
     size = x.shape[axis]
     if not -size <= position < size:
-        raise _out_of_range(position, axis, x)
+        raise out_of_range(position, axis, x)
     return position % size
 
 
@@ -342,41 +329,6 @@ def _clipped(part: slice, size: int) -> range:
         raise PositionError(
             "this is no range", got=f"{part}: {error}", needs="whole numbers or nothing, and a step other than 0"
         ) from None
-
-
-def _as_ids(x: Node, key: object) -> Node | None:
-    """The ids where a key is one, as a node; None where it is anything else."""
-    if isinstance(key, Node):
-        _check_id_dtype(key.dtype, x)
-        return key
-    if not isinstance(key, (list, range, np.ndarray)):
-        return None
-    array = as_array(key, "the key")
-    if not array.ndim and array.dtype.kind in "iu":
-        return None
-    # numpy gives an empty list the dtype float64.
-    _check_id_dtype(array.dtype if array.size else int64, x)
-    if not x.dims:
-        raise ShapeError("too many positions for {0}", got="ids", needs="at least one axis", operands=[x])
-    size = x.shape[0]
-    outside = array[(array < -size) | (array >= size)]
-    if outside.size:
-        raise _out_of_range(int(outside[0]), 0, x)
-    ids = array.astype(int64)
-    return x.graph.constant(np.where(ids < 0, ids + size, ids))
-
-
-def _check_id_dtype(dtype: DType, x: Node) -> None:
-    if dtype == bool_:
-        raise DTypeError(
-            "a mask cannot select from {0}",
-            got="bool: how many rows it selects is not known before the graph runs",
-            needs=KINDS,
-            hint="gf.where(mask, {0}, 0.0)",
-            operands=[x],
-        )
-    if dtype.kind not in "iu":
-        raise DTypeError("cannot select from {0}", got=f"ids of {dtype}", needs="ids of int64", operands=[x])
 
 
 # --- rebinding --------------------------------------------------------------------------------------------------------
@@ -414,7 +366,7 @@ def _rebound(cut: AxisSlice, request: object, x: TensorType) -> int:
     positions = range(start, _from_front(part.stop, size, size if step > 0 else -1), step)
     for written, place in ((part.start, start), (positions[-1], positions[-1])) if positions else ():
         if not 0 <= place < size:
-            raise _out_of_range(written, cut.axis, x)
+            raise out_of_range(written, cut.axis, x)
     if (len(positions), step) != (cut.extent, cut.step):
         raise _other_extent(cut, f"{len(positions)} positions with step {step}")
     return min(max(start, 0), size) if cut.extent == 0 else start

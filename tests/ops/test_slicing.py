@@ -224,7 +224,7 @@ def test_the_message_for_a_mask():
     assert str(caught.value).splitlines()[:4] == [
         "slice: a mask cannot select from x: float32[3]",
         "  got     bool: how many rows it selects is not known before the graph runs",
-        "  needs   whole numbers, ranges, S(...), None and ..., or int64 ids as the only key",
+        "  needs   whole numbers, ranges, S(...), None and ..., or int64 ids beside nothing but ranges",
         "  try     gf.where(mask, x, 0.0)",
     ]
 
@@ -248,8 +248,8 @@ def test_the_message_for_a_mask():
         (True, PositionError, "by a bool"),
         (np.True_, PositionError, "by a bool"),
         ({}, PositionError, "by a dict"),
-        ((0, [1, 2]), PositionError, "by a list"),
-        ((0, np.array([1, 2])), PositionError, "int64 ids as the only key"),
+        ((0, [1, 2]), PositionError, "by ids and more"),
+        ((0, np.array([1, 2])), PositionError, "int64 ids beside nothing but ranges"),
         ([5], PositionError, "position 5 is out of range"),
         ([0, -6], PositionError, "position -6 is out of range"),
         ([0.5], DTypeError, "got     ids of float64"),
