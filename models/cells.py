@@ -68,6 +68,14 @@ class Cell:
             return self.inner(x, gf.nn.LSTMState(*state))
         return (self.inner(x, *state),)
 
+    def activations(self, x: gf.Node, state: State) -> dict[str, gf.Node]:
+        """What the gates let through in that step, by name; of a plain cell its new state."""
+        if isinstance(self.inner, gf.nn.LSTM):
+            return self.inner.activations(x, gf.nn.LSTMState(*state))
+        if isinstance(self.inner, gf.nn.GRU):
+            return self.inner.activations(x, *state)
+        return {"hidden": self.inner(x, *state)}
+
 
 def chrono_biases(generator: np.random.Generator, kind: Kind, hidden: int, longest: int) -> dict[str, gf.Initializer]:
     """Gate biases that forget at time scales spread evenly up to `longest` steps (Tallec and Ollivier 2018)."""

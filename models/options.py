@@ -268,7 +268,7 @@ def _add_showing(parser: argparse.ArgumentParser, samples: int) -> None:
     showing.add_argument("--progress", choices=MODES, default="auto", help="on stderr (auto)")
     showing.add_argument("--metrics", type=Path, metavar="FILE", help="figures as JSON Lines")
     showing.add_argument(
-        "--plot-dir", type=Path, metavar="DIR", help="heat map of the decoder, loss curve (matplotlib)"
+        "--plot-dir", type=Path, metavar="DIR", help="heat map of the decoder, loss curve, and more (matplotlib)"
     )
     showing.add_argument("--render", type=Path, metavar="FILE", help="draw two of the T steps: .svg, .png or .pdf")
     sampling = parser.add_argument_group("sampling without training")

@@ -90,6 +90,10 @@ class Program(ABC, Generic[C, D, T]):
     def drawn_weights(self, training: T) -> npt.NDArray[np.float32]:
         """What the heat maps show: the decoder [symbols, hidden]."""
 
+    def draw_inside(self, folder: Path, training: T) -> list[Path]:
+        """Draw what the trained model does inside, if there is a way to look."""
+        return []
+
 
 AnyProgram = Program[Any, Any, Any]
 
@@ -186,6 +190,7 @@ def observe(program: AnyProgram, training: Training, corpus: Corpus, options: Op
         run(training, Limits(epochs, seconds, options.patience), reporter, interruption)
     if options.plot_dir is not None:
         draw_run(options.plot_dir, before, program.drawn_weights(training), reporter.curve)
+        program.draw_inside(options.plot_dir, training)
     if interruption.signal is None:
         return 0
     saved = f"saved to {str(checkpoint)!r}" if checkpoint else "nothing was saved (--checkpoint FILE)"

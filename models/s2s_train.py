@@ -18,8 +18,10 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+import graphflow as gf
 import program
 from corpus import Corpus
+from looking import draw_look, look
 from s2s_data import Data, prepare
 from s2s_model import SentenceGraph, Seq2Seq
 from s2s_options import COMMAND, Hyperparameters, new_hyperparameters
@@ -64,6 +66,14 @@ class SequenceProgram(program.Program[Hyperparameters, Data, SentenceTraining]):
 
     def drawn_weights(self, training: SentenceTraining) -> npt.NDArray[np.float32]:
         return training.model.decoder.w.value
+
+    def draw_inside(self, folder: Path, training: SentenceTraining) -> list[Path]:
+        """Let a copy of the model read the first sentence that it has not learned, if there is one."""
+        data = training.data
+        copy = build_model(len(data.vocabulary), training.chosen)
+        for mine, trained in zip(copy.parameters, training.model.parameters, strict=True):
+            gf.let(mine, trained.value)
+        return draw_look(folder, look(copy, [*data.held_out, *data.train][0]), data.vocabulary)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -94,6 +94,19 @@ class LSTM:
         cell = sigmoid(self.forget(x, h)) * state.cell + sigmoid(self.input(x, h)) * tanh(self.candidate(x, h))
         return LSTMState(sigmoid(self.output(x, h)) * tanh(cell), cell)
 
+    def activations(self, x: Node, state: LSTMState) -> dict[str, Node]:
+        """What the gates let through in that step, by name: to be looked at, such as with `gf.viz.gate_maps`.
+
+        The nodes are made anew; compiled together with those of the step they are computed once.
+
+        Args:
+            x: [inputs] or [batch, inputs].
+            state: before the step.
+        """
+        gates = {"input": self.input, "forget": self.forget, "output": self.output}
+        found = {name: sigmoid(gate(x, state.hidden)) for name, gate in gates.items()}
+        return found | {"candidate": tanh(self.candidate(x, state.hidden))}
+
 
 @final
 class GRU:
@@ -137,6 +150,11 @@ class GRU:
         z = sigmoid(self.update(x, h))
         memory = tanh(self.memory(x, sigmoid(self.reset(x, h)) * h))
         return z * memory + (1.0 - z) * h
+
+    def activations(self, x: Node, h: Node) -> dict[str, Node]:
+        """What the gates let through in that step, by name; see `LSTM.activations`."""
+        update, reset = sigmoid(self.update(x, h)), sigmoid(self.reset(x, h))
+        return {"update": update, "reset": reset, "memory": tanh(self.memory(x, reset * h))}
 
 
 @final

@@ -19,6 +19,7 @@
     notebook  what a notebook shows
     page      to_html: a page for a browser; page_svg and page_data are its parts
     heatmap   matrices and curves
+    sequences gates, probabilities and norms, step by step
 
 Graphs and nodes reach these through `graph.DRAWING`, since pictures lie above graphs.
 """
@@ -32,6 +33,7 @@ from graphflow.viz.notebook import listing_bundle, mime_bundle
 from graphflow.viz.overlay import Overlay
 from graphflow.viz.page import to_html
 from graphflow.viz.render import render_graph
+from graphflow.viz.sequences import gate_maps, norms_by_step, probability_map
 from graphflow.viz.tape import render_tape, tape_dot, tape_picture
 from graphflow.viz.views import picture_of, to_dot
 
@@ -45,6 +47,7 @@ DRAWING.render_tape = render_tape
 
 __all__ = [
     "Overlay",
+    "gate_maps",
     "gradient_overlay",
     "heat_map",
     "heat_map_triple",
@@ -53,7 +56,9 @@ __all__ = [
     "memory_overlay",
     "mime_bundle",
     "nan_overlay",
+    "norms_by_step",
     "picture_of",
+    "probability_map",
     "render_graph",
     "render_tape",
     "save_figure",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from graphflow.errors import OptionError, RenderError, ShapeError
 from graphflow.values import as_array
-from graphflow.viz.labels import visible
+from graphflow.viz.labels import CONTROL_PICTURES, DELETE_PICTURE, visible
 from graphflow.viz.render import FORMATS, picture_path, write_picture
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ SHORT_SIDE: Final = 1.2
 # Cells are squares unless the matrix is longer than this for its width.
 LONGEST_SHAPE: Final = 8.0
 DOTS_PER_INCH: Final = 150
+CARETS: Final = {CONTROL_PICTURES + code: f"^{chr(code + 64)}" for code in range(32)} | {ord(DELETE_PICTURE): "^?"}
 
 
 def heat_map(values: object, *, title: str = "", ax: Axes | None = None) -> Figure:
@@ -55,7 +56,7 @@ def heat_map(values: object, *, title: str = "", ax: Axes | None = None) -> Figu
     """
     matrix = _as_matrix(values, "heat_map")
     if ax is None:
-        ax = _new_figure(*_size(matrix)).add_subplot()
+        ax = new_figure(*_size(matrix)).add_subplot()
     image = _draw_matrix(ax, matrix, title, _largest(matrix))
     figure = ax.figure
     figure.colorbar(image, ax=ax)
@@ -80,10 +81,10 @@ def heat_map_triple(before: object, after: object, *, title: str = "") -> Figure
         raise ShapeError("heat_map_triple: two different shapes", got=f"{old.shape} and {new.shape}", needs="one shape")
     width, height = _size(old)
     is_wide = width >= height
-    figure = _new_figure(width, 3 * height) if is_wide else _new_figure(3 * width, height)
+    figure = new_figure(width, 3 * height) if is_wide else new_figure(3 * width, height)
     axes = figure.subplots(3, 1) if is_wide else figure.subplots(1, 3)
     if title:
-        figure.suptitle(_literal(title))
+        figure.suptitle(literal_text(title))
     scale = max(_largest(old), _largest(new))
     with np.errstate(invalid="ignore", over="ignore"):  # inf - inf is drawn as any other value that is not finite
         difference = new - old
@@ -115,16 +116,16 @@ def loss_curve(
     """
     named = points if isinstance(points, Mapping) else {"": points}
     curves = {name: _as_pairs(curve) for name, curve in named.items()}
-    figure = _new_figure(LONG_SIDE, LONG_SIDE * 0.6)
+    figure = new_figure(LONG_SIDE, LONG_SIDE * 0.6)
     ax = figure.add_subplot()
     marks = ("o-", "s--", "^:", "D-.")
     for number, (name, pairs) in enumerate(curves.items()):
-        ax.plot(pairs[:, 0], pairs[:, 1], marks[number % len(marks)], markersize=3, label=_literal(name))
+        ax.plot(pairs[:, 0], pairs[:, 1], marks[number % len(marks)], markersize=3, label=literal_text(name))
     if all(np.array_equal(pairs[:, 0], np.rint(pairs[:, 0])) for pairs in curves.values()):
-        ax.xaxis.set_major_locator(_whole_numbers(10))
-    ax.set_title(_literal(title))
-    ax.set_xlabel(_literal(x_label))
-    ax.set_ylabel(_literal(y_label))
+        ax.xaxis.set_major_locator(whole_numbers(10))
+    ax.set_title(literal_text(title))
+    ax.set_xlabel(literal_text(x_label))
+    ax.set_ylabel(literal_text(y_label))
     ax.grid(alpha=0.3)
     if any(curves):
         ax.legend()
@@ -146,7 +147,12 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def _new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """A figure of this size in inches, which no window and no global state knows of.
+
+    Raises:
+        RenderError: matplotlib is missing.
+    """
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -195,17 +201,18 @@ def _draw_matrix(ax: Axes, matrix: Floats, title: str, scale: float) -> AxesImag
         aspect="equal" if _is_square_celled(matrix) else "auto",
         interpolation="nearest",
     )
-    ax.set_title(_literal(title), fontsize="medium")
+    ax.set_title(literal_text(title), fontsize="medium")
     rows, columns = matrix.shape
     for axis, cells, across in ((ax.xaxis, columns, rows), (ax.yaxis, rows, columns)):
         if cells == 1:  # nothing to count
             axis.set_ticks([])
         else:
-            axis.set_major_locator(_whole_numbers(10 if cells > across else 4))
+            axis.set_major_locator(whole_numbers(10 if cells > across else 4))
     return image
 
 
-def _whole_numbers(most: int) -> MaxNLocator:
+def whole_numbers(most: int) -> MaxNLocator:
+    """Ticks at no more than so many whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     return MaxNLocator(nbins=most, integer=True)
@@ -222,6 +229,9 @@ def _as_pairs(points: Points) -> Floats:
         ) from None
 
 
-def _literal(text: str) -> str:
-    """The text, in which matplotlib finds no formulas: a dollar sign stands for itself."""
-    return visible(text).replace("$", r"\$")
+def literal_text(text: str) -> str:
+    """The text, in which matplotlib finds no formulas: a dollar sign stands for itself.
+
+    Its fonts have no symbols for control characters, which are written ^B and so on.
+    """
+    return visible(text).replace("$", r"\$").translate(CARETS)

@@ -118,7 +118,8 @@ def test_metrics_pictures_and_the_graph(lines, tmp_path, capsys):
     found = records(metrics)
     assert [(r["event"], r["epoch"], r["sentences"]) for r in found] == [("epoch", 1, 10), ("epoch", 2, 20)]
     assert all(r["held_out_nats"] > 0 and r["train_perplexity"] > 1 for r in found)
-    assert sorted(path.name for path in plots.iterdir()) == ["decoder.png", "loss.png"]
+    pictures = ["decoder.png", "gates.png", "gradients.png", "loss.png", "probabilities.png"]
+    assert sorted(path.name for path in plots.iterdir()) == pictures
     code, _, err = command(capsys, *ARGUMENTS, "--corpus", lines, "--epochs", "0", "--render", graph)
     assert (code, graph.exists()) in ((0, True), (2, False))  # 2: nothing is installed that draws
     assert code == 0 or "install Graphviz" in err
