@@ -7,32 +7,30 @@ the same batches; whichever has the lower loss in the end is named, or neither w
 
 from __future__ import annotations
 
-import os
 import sys
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # a run is the same on any number of cores
-    os.environ.setdefault(_name, "1")  # before numpy is imported
+import one_thread  # noqa: F401 - before numpy is imported
 
-import time  # noqa: E402 - as above, for all of these
-from collections.abc import Iterator, Sequence  # noqa: E402
+# isort: split
+import time
+from collections.abc import Iterator, Sequence
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-import graphflow as gf  # noqa: E402
-from chrono_options import COUNT, Options, Setting, parse_options  # noqa: E402
-from chrono_report import BIASES, Run, draw_runs, print_table, write_metrics  # noqa: E402
-from command_line import DivergedError, run_command  # noqa: E402
-from corpus import load_corpus  # noqa: E402
-from curves import check_picture, check_target  # noqa: E402
-from memory_tasks import AddingTask, CopyTask, Network, Task, TextTask  # noqa: E402
-from recurrent import Kind, Recurrent  # noqa: E402
-from s2s_model import BiasInit  # noqa: E402
+import graphflow as gf
+from cells import BiasInit
+from chrono_options import COUNT, Options, Setting, parse_options
+from chrono_report import BIASES, Run, draw_runs, print_table, write_metrics
+from command_line import DivergedError, run_command
+from corpus import load_corpus
+from curves import check_picture, check_target
+from memory_tasks import AddingTask, CopyTask, Network, Task, TextTask
+from program import prepare_process
+from recurrent import Kind, Recurrent
+from seeds import HELD_OUT, ORDER, generator_for
 
 POINTS = 20  # of a curve
 TEST_BATCHES = 16
-
-# Each use of randomness has a generator of its own (recurrent.BIASES is 1).
-BATCHES, TESTS = 2, 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -106,7 +104,7 @@ def train(setting: Setting, task: Task, cell: Kind, bias: BiasInit, seed: int, b
 
     network = task.build(g, make_cell, setting.batch)
     gradients = gf.grad(network.cost, *network.parameters)
-    generator, test_generator = (np.random.default_rng([seed, use]) for use in (BATCHES, TESTS))
+    generator, test_generator = (generator_for(seed, use) for use in (ORDER, HELD_OUT))
     tests = [task.draw(test_generator, setting.batch, is_test=True) for _ in range(TEST_BATCHES)]
     solver = gf.AdamSolver(learn_rate=setting.learn_rate, clip_norm=1.0)
     with (
@@ -143,4 +141,5 @@ def points(updates: int) -> list[int]:
 
 
 if __name__ == "__main__":
+    prepare_process()
     sys.exit(main(sys.argv[1:]))

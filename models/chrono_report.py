@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cells import BiasInit
 from chrono_options import Setting
 from curves import COLOURS, Curve, Panel, draw_panels
 from memory_tasks import AddingTask, Task
 from recurrent import Kind
-from s2s_model import BiasInit
 from vocabulary import DataError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Run:
 
     def __str__(self) -> str:
         name = f"{self.task.name} {self.task.delay} {self.cell} {self.bias}"
-        return f"{name:<24} seed {self.seed}: {self.loss:.4f} {self.task.unit} ({self.seconds:.1f} s)"
+        return f"{name:<24} seed {self.seed}: {self.loss:.4g} {self.task.unit} ({self.seconds:.1f} s)"
 
 
 @dataclass(frozen=True)
@@ -93,8 +93,8 @@ def comparisons(runs: Iterable[Run]) -> list[Comparison]:
 def summary(runs: Sequence[Run]) -> str:
     """The median and, of several, the range."""
     losses = sorted(run.loss for run in runs)
-    spread = f" ({losses[0]:.4f} to {losses[-1]:.4f})" if len(losses) > 1 else ""
-    return f"{median(losses):.4f}{spread}"
+    spread = f" ({losses[0]:.4g} to {losses[-1]:.4g})" if len(losses) > 1 else ""
+    return f"{median(losses):.4g}{spread}"
 
 
 def print_table(setting: Setting, runs: Sequence[Run], notes: Sequence[str]) -> None:
@@ -106,7 +106,7 @@ def print_table(setting: Setting, runs: Sequence[Run], notes: Sequence[str]) -> 
     for each in comparisons(runs):
         task = each.task
         wins = f"{each.wins} of {len(each.zero)}"
-        known = "" if task.knowing_nothing is None else f"{task.knowing_nothing:.4f}"
+        known = "" if task.knowing_nothing is None else f"{task.knowing_nothing:.4g}"
         arms = (summary(each.zero), summary(each.chrono))
         rows.append((task.name, str(task.delay), each.cell, task.unit, known, *arms, wins, each.lower))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -23,6 +23,7 @@ import graphflow as gf
 from cells import State
 from corpus import Corpus, fit_sentences, hold_out
 from recurrent import Recurrent
+from seeds import HELD_OUT, generator_for
 from vocabulary import Vocabulary
 
 Array = npt.NDArray[Any]
@@ -177,7 +178,7 @@ class TextTask(Task):
         pieces, _ = fit_sentences(corpus.lines, steps)
         self.vocabulary = Vocabulary.from_text(pieces)
         share = min(0.05, 1000 / len(pieces))
-        parts = hold_out(pieces, share, np.random.default_rng([seed]))
+        parts = hold_out(pieces, share, generator_for(seed, HELD_OUT))
         self.train, self.held_out = ([self.vocabulary.encode(piece) for piece in part] for part in parts)
         self.delay = self.steps = steps
         self.knowing_nothing: float | None = None

@@ -8,12 +8,11 @@ import numpy as np
 
 import graphflow as gf
 from cells import BiasInit, Cell, State
+from seeds import WEIGHTS, generator_for
 
 Kind = Literal["rnn-sigmoid", "rnn-tanh", "lstm", "gru"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 GATED: tuple[Literal["lstm", "gru"], ...] = ("lstm", "gru")
-
-BIASES = 1  # the use of a seed that draws gate biases
 
 
 @final
@@ -53,7 +52,7 @@ class Recurrent:
         elif kind == "rnn-tanh":
             self.cell = Cell(g, "rnn", inputs, hidden)
         else:
-            generator = np.random.default_rng([seed, BIASES])
+            generator = generator_for(seed, WEIGHTS)
             scale = longest if bias_init == "chrono" else None
             self.cell = Cell(g, kind, inputs, hidden, longest=scale, generator=generator)
         self.parameters = self.cell.parameters

@@ -12,27 +12,27 @@ that many steps ago.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):  # a run is the same on any number of cores
-    os.environ.setdefault(_name, "1")  # before numpy is imported
+import one_thread  # noqa: F401 - before numpy is imported
 
-from collections.abc import Callable, Mapping, Sequence  # noqa: E402 - as above, for all of these
-from dataclasses import dataclass  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import TYPE_CHECKING  # noqa: E402
+# isort: split
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np  # noqa: E402
-import numpy.typing as npt  # noqa: E402
+import numpy as np
+import numpy.typing as npt
 
-import graphflow as gf  # noqa: E402
-from cells import BiasInit  # noqa: E402
-from command_line import DivergedError, Parser, UsageError, number, run_command  # noqa: E402
-from curves import COLOURS, Curve, Panel, check_picture, draw_panels  # noqa: E402
-from memory_tasks import CopyTask, Network  # noqa: E402
-from options import BACKENDS  # noqa: E402
-from recurrent import Kind, Recurrent  # noqa: E402
+import graphflow as gf
+from cells import BiasInit
+from command_line import DivergedError, Parser, UsageError, number, run_command
+from curves import COLOURS, Curve, Panel, check_picture, draw_panels
+from memory_tasks import CopyTask, Network
+from options import BACKENDS
+from recurrent import Kind, Recurrent
+from seeds import HELD_OUT, ORDER, generator_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,8 +129,8 @@ def observe_cell(kind: Kind, bias_init: BiasInit, options: argparse.Namespace) -
         )
 
     network = task.build(g, make_cell, BATCH)
-    generator = np.random.default_rng([options.seed, 2])
-    probe = task.draw(np.random.default_rng([options.seed, 3]), BATCH)
+    generator = generator_for(options.seed, ORDER)
+    probe = task.draw(generator_for(options.seed, HELD_OUT), BATCH)
     wrt = [node for state in network.states for node in state]
     gradients = gf.grad(network.cost, *wrt, *network.parameters)
     name = f"{kind} {bias_init}" if kind in ("lstm", "gru") else kind

@@ -116,7 +116,7 @@ def test_the_table_shows_median_and_range(capsys):
     print_table(Setting(), [run for pair in zip(both.zero, both.chrono, strict=True) for run in pair], ["a note"])
     row = capsys.readouterr().out.splitlines()[4]
     assert re.split(r" {2,}", row) == [
-        "copy", "9", "lstm", "nats per symbol", "1.3863", "1.2500 (1.0000 to 2.0000)", "0.5000 (0.2500 to 0.7500)",
+        "copy", "9", "lstm", "nats per symbol", "1.386", "1.25 (1 to 2)", "0.5 (0.25 to 0.75)",
         "3 of 3", "chrono",
     ]  # fmt: skip
 
@@ -178,7 +178,7 @@ def test_every_run_as_json(tmp_path, capsys):
     for run in found["runs"]:
         assert run["curve"][-1] == [5, run["loss"]]
         assert len(run["curve"]) == 6
-        assert f"{run['loss']:.4f}" in out
+        assert f"{run['loss']:.4g}" in out
     again = tmp_path / "again.json"
     table(capsys, *arguments, "--metrics", str(again))
     assert again.read_bytes() == path.read_bytes()
