@@ -11,6 +11,8 @@
     steps     which time steps are alike
     parts     which part of a model a node belongs to
     ports     alike steps once, with flags for what comes from elsewhere
+    full      all nodes, each kind of step laid out once
+    layers    a layout that takes no time
     scopes    each scope as a box
     tape      plans and programs
     views     to_dot, and the choice among the views

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 GRAPH: Final = {"bgcolor": "white", "fontname": FONT, "fontsize": "12", "nodesep": "0.2", "ranksep": "0.35"}
 NODE: Final = {"fontname": FONT, "fontsize": "11", "margin": "0.12,0.05", "height": "0.3"}
 SMALL: Final = {"fontsize": "9", "margin": "0.07,0.03", "height": "0.2", "width": "0.3"}
+# Above a picture that is laid out already, in points.
+LEGEND_WIDTH: Final = 210
+LEGEND_HEIGHT: Final = 80
 LEGEND: Final = {"fontsize": "9", "height": "0.2"}
+HEADING: Final = {"shape": "plaintext", "fontsize": "24"}
 # The small numbers, which tell the operands apart, stand beside the arrow heads.
 EDGE: Final = {
     "fontname": FONT,
@@ -32,7 +36,7 @@ def dot_text(picture: Picture) -> str:
     import graphviz
 
     dot = graphviz.Digraph("graphflow")
-    dot.attr("graph", **GRAPH)
+    dot.attr("graph", **GRAPH, **({"splines": "line"} if picture.is_placed else {}))
     if picture.title:
         dot.attr("graph", label=plain(label([picture.title])), labelloc="t")
     dot.attr("node", **NODE)
@@ -41,7 +45,7 @@ def dot_text(picture: Picture) -> str:
     for edge in picture.edges:
         _add_edge(dot, edge)
     if picture.legend:
-        _add_legend(dot, picture.legend)
+        _add_legend(dot, picture.legend, is_placed=picture.is_placed)
     text: str = dot.source
     return text
 
@@ -79,9 +83,9 @@ def _frame(cluster: Cluster) -> dict[str, str]:
 
 
 def _add_box(dot: graphviz.Digraph, box: Box) -> None:
-    attributes = STYLES[box.role].attributes()
+    attributes = STYLES[box.role].attributes() if box.role else dict(HEADING)
     if box.is_small:
-        is_cut = STYLES[box.role].corners == "diagonals"
+        is_cut = box.role == "gradient"
         attributes |= {**SMALL, "margin": "0.14,0.05"} if is_cut else SMALL
     if box.fill:
         attributes["fillcolor"] = box.fill
@@ -116,12 +120,13 @@ def _add_edge(dot: graphviz.Digraph, edge: Edge) -> None:
     dot.edge(edge.tail, edge.head, **attributes)
 
 
-def _add_legend(dot: graphviz.Digraph, entries: tuple[LegendEntry, ...]) -> None:
+def _add_legend(dot: graphviz.Digraph, entries: tuple[LegendEntry, ...], *, is_placed: bool) -> None:
     with dot.subgraph(name="cluster_legend") as box:
         box.attr(label="legend", fontsize="9", style="dashed", **CLUSTER)
-        for entry in entries:
+        for number, entry in enumerate(entries):
             text = plain(label(entry.lines))
-            box.node(f"legend_{entry.key}", text, **{**_sample(entry), **LEGEND}, tooltip=text)
+            place = {"pos": f"{LEGEND_WIDTH * number},{LEGEND_HEIGHT}"} if is_placed else {}
+            box.node(f"legend_{entry.key}", text, **{**_sample(entry), **LEGEND}, **place, tooltip=text)
         for above, below in pairwise(entries):
             box.edge(f"legend_{above.key}", f"legend_{below.key}", style="invis")
 

@@ -43,7 +43,7 @@ def visible(text: str, longest: int = LONGEST_LINE) -> str:
     if len(text) > longest:
         tail = (longest - 1) // 2
         text = text[: longest - 1 - tail] + ELLIPSIS + text[len(text) - tail :]
-    return "".join(map(_visible_character, text))
+    return text if text.isprintable() else "".join(map(_visible_character, text))
 
 
 def _visible_character(character: str) -> str:

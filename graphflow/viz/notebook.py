@@ -11,8 +11,8 @@ from graphflow.graph import GraphView
 from graphflow.node import Node
 from graphflow.tape.program import Instruction, Program
 from graphflow.viz.labels import LONGEST_NAME, visible
-from graphflow.viz.render import draw
-from graphflow.viz.views import to_dot
+from graphflow.viz.render import draw_picture
+from graphflow.viz.views import picture_of
 
 LIMIT: Final = 150
 SECONDS: Final = 10.0
@@ -34,7 +34,7 @@ def mime_bundle(shown: GraphView | Node) -> dict[str, str]:
     line = repr(shown)
     try:
         view = shown.graph.subgraph(shown) if isinstance(shown, Node) else shown
-        picture = inline_svg(draw(to_dot(view, limit=LIMIT), "svg", SECONDS))
+        picture = inline_svg(draw_picture(picture_of(view, limit=LIMIT), "svg", SECONDS))
     except GraphflowError as error:
         return {"text/plain": f"{line}\nNo picture: {error.headline} ({error.got or error.hint})."}
     except Exception as error:  # noqa: BLE001 - a traceback in place of a picture would hide the user's own output

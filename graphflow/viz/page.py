@@ -16,12 +16,11 @@ from typing import Any, Final, NamedTuple
 
 from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
-from graphflow.viz.dot import dot_text
 from graphflow.viz.labels import visible
 from graphflow.viz.page_data import page_data, script_json
 from graphflow.viz.page_svg import page_svg
 from graphflow.viz.picture import Picture
-from graphflow.viz.render import SECONDS, draw, picture_path, write_picture
+from graphflow.viz.render import SECONDS, draw_picture, picture_path, write_picture
 from graphflow.viz.views import VIEWS, picture_of
 
 FORMATS: Final = ("html", "htm")
@@ -87,8 +86,11 @@ def _wanted(
             raise OptionError("to_html: views is not usable", got=repr(views), needs="a list of different views")
         return [_drawn(graph, view, timeout, options) for view in views]
     found = [_drawn(graph, "auto", timeout, options)]
+    first = found[0].picture.view
+    # Node by node, the raw view says all that the full one does.
+    said = {"raw", "full"} if first == "raw" else {first}
     for view in DRAWN:
-        if view != found[0].picture.view:
+        if view not in said:
             with suppress(RenderError):
                 further = _drawn(graph, view, min(timeout, FURTHER_SECONDS), options)
                 # One box says nothing that the others do not say.
@@ -99,8 +101,7 @@ def _wanted(
 def _drawn(graph: GraphView, view: str, timeout: float, options: Mapping[str, Any]) -> DrawnView:
     picture = picture_of(graph, view=view, **options)
     # The page has a title and a legend of its own.
-    text = dot_text(replace(picture, title="", legend=()))
-    return DrawnView(picture, page_svg(draw(text, "svg", timeout)))
+    return DrawnView(picture, page_svg(draw_picture(replace(picture, title="", legend=()), "svg", timeout)))
 
 
 def page_text(graph: GraphView, views: Sequence[DrawnView]) -> str:

@@ -24,10 +24,10 @@ class Box:
 
     Args:
         key: the id of its element; n12 where it shows the node %12 itself.
-        nodes: the ids of all nodes that it stands for, at least one.
+        nodes: the ids of all nodes that it stands for; none where it is a heading.
         lines: of its label, as they are to be read; nothing in them is escaped.
         tooltip: lines, in the same way.
-        role: a key of `style.STYLES`.
+        role: a key of `style.STYLES`, or "" for plain text.
         cluster: the key of the cluster around it, or "".
         is_bold: whether the user reads one of its nodes.
         is_small: whether it repeats or points to something that is drawn, or explained, elsewhere.

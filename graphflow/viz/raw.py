@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from graphflow.graph import GraphView, Subgraph
@@ -35,6 +36,7 @@ class Labels:
         graph = graph.source if isinstance(graph, Part) else graph
         self.parameters = whole.gradients
         self.gradient_names = gradient_names(whole.gradients, whole.nodes)
+        self._boxes: dict[int, Box] = {}
         self.asked_for = {*whole.reads, *whole.results, *(node.id for node in graph.roots)}
         if isinstance(graph, Subgraph):
             self.asked_for.update(node.id for node in graph.outputs)
@@ -56,13 +58,18 @@ class Labels:
 
     def box(self, node: Node, cluster: str = "") -> Box:
         """The box of this node alone."""
+        found = self._boxes.get(node.id)
+        if found is None:
+            found = self._boxes[node.id] = self._box(node)
+        return replace(found, cluster=cluster) if cluster else found
+
+    def _box(self, node: Node) -> Box:
         return Box(
             key=f"n{node.id}",
             nodes=(node.id, *(operand.id for operand in node.inputs if operand.id in self.folded)),
             lines=(self.headline(node), str(node.type)),
             tooltip=tuple(details(node)),
             role=self.role(node),
-            cluster=cluster,
             is_bold=self.is_bold(node),
             step=node.step,
         )

@@ -13,11 +13,15 @@ from typing import Any, Final
 from graphflow.atomic_file import write_atomically
 from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
-from graphflow.viz.views import to_dot
+from graphflow.viz.dot import dot_text
+from graphflow.viz.picture import Picture
+from graphflow.viz.views import picture_of, to_dot
 
 FORMATS: Final = ("svg", "png", "pdf")
 SECONDS: Final = 60.0
 PNG_DOTS_PER_INCH: Final = "144"
+# The layout called neato, told that positions are final and that those of edges are missing.
+PLACED: Final = ("-Kneato", "-n2")
 
 WITHOUT_ENGINE: Final = (
     "install Graphviz (https://graphviz.org/download), or: pip install 'graphflow-engine[render]' for svg and png; "
@@ -45,9 +49,16 @@ def render_graph(graph: GraphView, path: str | os.PathLike[str], *, timeout: flo
     """
     is_text = options.get("view") == "text"
     target, form = picture_path(path, ("txt",) if is_text else FORMATS)
-    text = to_dot(graph, **options)
-    write_picture(target, text.encode() if is_text else draw(text, form, timeout))
+    content = (
+        to_dot(graph, **options).encode() if is_text else draw_picture(picture_of(graph, **options), form, timeout)
+    )
+    write_picture(target, content)
     return target
+
+
+def draw_picture(picture: Picture, form: str, timeout: float = SECONDS) -> bytes:
+    """A picture as the content of a file; arguments and errors as for `draw`."""
+    return draw(dot_text(picture), form, timeout, is_placed=picture.is_placed)
 
 
 def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> tuple[Path, str]:
@@ -84,13 +95,14 @@ def write_picture(target: Path, content: bytes) -> None:
         raise RenderError("the picture cannot be written", got=f"{str(target)!r}: {error}") from error
 
 
-def draw(text: str, form: str, timeout: float = SECONDS) -> bytes:
+def draw(text: str, form: str, timeout: float = SECONDS, *, is_placed: bool = False) -> bytes:
     """The picture of a Graphviz text.
 
     Args:
         text: as `to_dot` gives it.
         form: svg, png or pdf.
         timeout: seconds after which drawing is given up.
+        is_placed: whether all nodes have positions already.
 
     Raises:
         RenderError: nothing installed that draws, time over, or the program failed; OptionError: no usable timeout.
@@ -98,7 +110,12 @@ def draw(text: str, form: str, timeout: float = SECONDS) -> bytes:
     if not isinstance(timeout, int | float) or not 0 < timeout < math.inf:
         raise OptionError("render: timeout is not usable", got=repr(timeout), needs="a number of seconds above 0")
     engine = find_engine(form)
-    command = [engine, f"-T{form}", *([f"-Gdpi={PNG_DOTS_PER_INCH}"] if form == "png" else [])]
+    command = [
+        engine,
+        *(PLACED if is_placed else ()),
+        f"-T{form}",
+        *([f"-Gdpi={PNG_DOTS_PER_INCH}"] if form == "png" else []),
+    ]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and every word of the command is ours
             command, input=text.encode(), capture_output=True, timeout=timeout, check=False

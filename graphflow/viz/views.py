@@ -9,6 +9,7 @@ from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
 from graphflow.node import Node
 from graphflow.viz.dot import dot_text
+from graphflow.viz.full import full_picture
 from graphflow.viz.overlay import Overlay, painted
 from graphflow.viz.picture import Picture
 from graphflow.viz.ports import collapsed_picture, ports_picture
@@ -17,10 +18,11 @@ from graphflow.viz.scopes import has_scopes, scopes_picture
 from graphflow.viz.selection import selected, steps_of
 from graphflow.viz.steps import Steps
 
-VIEWS: Final = ("auto", "ports", "collapsed", "raw", "text")
+VIEWS: Final = ("auto", "ports", "collapsed", "full", "raw", "text")
 LIMIT: Final = 300
 LARGEST_RAW: Final = 150
-LARGEST_PICTURE: Final = 3000
+LARGEST_COLLAPSED: Final = 3_000
+LARGEST_FULL: Final = 30_000
 
 
 def to_dot(
@@ -44,6 +46,7 @@ def to_dot(
         raw        node by node: forward from top to bottom, gradients beside it from bottom to top
         ports      of an unrolled graph the step that occurs most, once; flags name what comes from elsewhere
         collapsed  one step of each kind, and what they hand to one another; without steps, each scope as a box
+        full       all nodes, each kind of step laid out once; for neato -n2
         text       no picture: the printed listing
 
     By default small graphs are drawn node by node, larger ones by their steps if they have any, or else by scopes.
@@ -140,10 +143,12 @@ def _drawn(graph: GraphView, view: str, limit: int, *, legend: bool) -> Picture:
         view = _chosen(graph, steps, limit)
     if view == "raw":
         return _raw(graph, limit, legend=legend)
+    if view == "full":
+        return _checked(full_picture(graph, steps, legend=legend), LARGEST_FULL)
     if view == "collapsed" and not steps.members:
         return scopes_picture(graph, legend=legend)
     if view == "collapsed":
-        return _checked(collapsed_picture(graph, steps, legend=legend))
+        return _checked(collapsed_picture(graph, steps, legend=legend), LARGEST_COLLAPSED)
     if not steps.members:
         raise RenderError(
             f"the view {view!r} needs steps",
@@ -173,13 +178,13 @@ def _raw(graph: GraphView, limit: int, *, legend: bool) -> Picture:
     return raw_picture(graph, legend=legend)
 
 
-def _checked(picture: Picture) -> Picture:
-    """Refuse what Graphviz would not lay out in a minute."""
-    if len(picture.boxes) > LARGEST_PICTURE:
+def _checked(picture: Picture, most: int) -> Picture:
+    """Refuse what Graphviz would not draw in a minute."""
+    if len(picture.boxes) > most:
         raise RenderError(
-            "the steps have too little in common to be drawn together",
-            got=f"{len(picture.boxes)} boxes",
-            needs=f"at most {LARGEST_PICTURE}",
+            f"the graph is too large for the view {picture.view!r}",
+            got=f"{len(picture.boxes):,} boxes",
+            needs=f"at most {most:,}",
             hint="steps=, select= or around= for a part",
         )
     return picture

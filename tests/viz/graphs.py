@@ -118,9 +118,17 @@ def hostile() -> gf.ExprGraph:
 GRAPHS: dict[str, Callable[[], gf.ExprGraph]] = {"two_layers": two_layers, "steps": steps, "hostile": hostile}
 
 
-def golden_text(g: gf.ExprGraph) -> str:
+# Golden texts by file name: the graph and the view.
+GOLDEN_TEXTS = {
+    **{name: (name, "auto") for name in GRAPHS},
+    **{f"steps_{view}": ("steps", view) for view in ("ports", "collapsed", "full")},
+    **{f"two_layers_{view}": ("two_layers", view) for view in ("collapsed", "full")},
+}
+
+
+def golden_text(g: gf.ExprGraph, view: str = "auto") -> str:
     """The text of a graph without the line numbers of this file."""
-    return re.sub(r"(made at graphs\.py):\d+", r"\1", g.to_dot())
+    return re.sub(r"(made at graphs\.py):\d+", r"\1", g.to_dot(view=view))
 
 
 def names_in(folder: Path) -> list[str]:
@@ -129,5 +137,5 @@ def names_in(folder: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    for name, build in GRAPHS.items():
-        (GOLDEN / f"{name}.gv").write_text(golden_text(build()), encoding="utf-8")
+    for file, (name, view) in GOLDEN_TEXTS.items():
+        (GOLDEN / f"{file}.gv").write_text(golden_text(GRAPHS[name](), view), encoding="utf-8")

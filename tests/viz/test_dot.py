@@ -11,7 +11,7 @@ import pytest
 
 import graphflow as gf
 from graphflow.viz.views import LIMIT
-from tests.viz.graphs import GOLDEN, GRAPHS, golden_text, steps, two_layers
+from tests.viz.graphs import GOLDEN, GOLDEN_TEXTS, GRAPHS, golden_text, steps, two_layers, unrolled
 
 
 def edges(text: str, *, visible: bool = True) -> list[tuple[int, int]]:
@@ -30,13 +30,23 @@ def depth_of(text: str, node: gf.Node) -> int:
     return len(line) - len(line.lstrip("\t")) - 1
 
 
-@pytest.mark.parametrize("name", GRAPHS)
-def test_golden_text(name):
-    assert golden_text(GRAPHS[name]()) == (GOLDEN / f"{name}.gv").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", GOLDEN_TEXTS)
+def test_golden_text(file):
+    name, view = GOLDEN_TEXTS[file]
+    assert golden_text(GRAPHS[name](), view) == (GOLDEN / f"{file}.gv").read_text(encoding="utf-8")
+
+
+def test_no_golden_text_is_left_over():
+    assert {path.stem for path in GOLDEN.iterdir()} == set(GOLDEN_TEXTS)
 
 
 def test_another_process_gives_the_same_text():
-    program = "from tests.viz.graphs import *; import sys; sys.stdout.buffer.write(golden_text(two_layers()).encode())"
+    program = (
+        "from tests.viz.graphs import *; import sys; "
+        "texts = [golden_text(two_layers())]; "
+        "texts += [golden_text(unrolled(6), view) for view in ('ports', 'collapsed', 'full')]; "
+        "sys.stdout.buffer.write('\\n'.join(texts).encode())"
+    )
     command = [sys.executable, "-c", program]
     texts = {
         subprocess.run(
@@ -44,7 +54,8 @@ def test_another_process_gives_the_same_text():
         ).stdout
         for seed in ("1", "2")
     }
-    assert texts == {golden_text(two_layers()).encode()}
+    here = [golden_text(two_layers()), *[golden_text(unrolled(6), view) for view in ("ports", "collapsed", "full")]]
+    assert texts == {"\n".join(here).encode()}
 
 
 @pytest.mark.parametrize("build", [two_layers, steps])

@@ -8,8 +8,9 @@ import types
 import pytest
 
 import graphflow as gf
+from graphflow.viz import picture_of
 from graphflow.viz.labels import LONGEST_NAME, visible
-from graphflow.viz.render import draw
+from graphflow.viz.render import draw, draw_picture
 from tests.viz import svg
 from tests.viz.graphs import HOSTILE_NAMES
 
@@ -67,6 +68,45 @@ def test_hostile_names_are_shown_and_do_nothing(batch):
         assert [line for line in shown[f"n{node.id}"] if line.strip()][-2:] == [
             line for line in (wanted, "float32[]") if line.strip()
         ]
+
+
+@pytest.mark.parametrize("view", ["ports", "collapsed", "full"])
+def test_hostile_names_do_nothing_in_the_views_of_large_graphs(view):
+    """Each name is that of a parameter and of a value of a step."""
+    chosen = [*HOSTILE_NAMES, *names(1)[:20]]
+    g = gf.ExprGraph(chosen[3])
+    states = [gf.scalar(g, name=name) for name in chosen]
+    weights = [gf.scalar(g, name=name[:50]) for name in chosen]
+    for t in range(3):
+        with g.step(t), g.scope(chosen[8]), g.scope(chosen[4]):
+            states = [
+                gf.apply(gf.neg(state).op, state * weight, name=name)
+                for state, weight, name in zip(states, weights, chosen, strict=True)
+            ]
+    gf.grad(gf.sum(gf.stack(states)), *weights)
+    root = svg.parse(draw_picture(picture_of(g, view=view), "svg"))
+    assert svg.dangers(root) == []
+    drawn = svg.node_lines(root)
+    wanted = {as_shown(visible(name, LONGEST_NAME)).strip() for name in chosen}
+    shown = {line.strip() for lines in drawn.values() for line in lines}
+    assert {name for name in wanted if not any(name in line for line in shown)} == set()
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_hostile_names_beside_their_uses_do_nothing(batch):
+    chosen = names(batch)
+    g = gf.ExprGraph(chosen[-1])
+    inputs = [gf.scalar(g, name=name) for name in chosen]
+    for t in range(2):
+        with g.step(t), g.scope(chosen[-3]):
+            gf.stack(inputs)
+    wanted = {as_shown(visible(name, LONGEST_NAME)).strip() for name in chosen}
+    for view in ("ports", "collapsed", "full"):
+        root = svg.parse(draw_picture(picture_of(g, view=view, legend=False), "svg"))
+        assert svg.dangers(root) == []
+        drawn = {key: " ".join(lines).strip() for key, lines in svg.node_lines(root).items() if key.startswith("p")}
+        assert len(drawn) == len(chosen) * (2 if view == "full" else 1)
+        assert wanted - set(drawn.values()) <= {""}
 
 
 def test_tooltips_show_the_name_and_the_place():

@@ -60,7 +60,7 @@ def test_no_error_leaves_the_notebook(monkeypatch, error, sentence):
     def fail(*_: object) -> bytes:
         raise error
 
-    monkeypatch.setattr(notebook, "draw", fail)
+    monkeypatch.setattr(notebook, "draw_picture", fail)
     g = two_layers()
     assert g._repr_mimebundle_() == {"text/plain": f"{g!r}\n{sentence}"}
 

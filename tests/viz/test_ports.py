@@ -70,7 +70,7 @@ def test_what_only_one_step_has_is_not_taken_into_it():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("view", ["ports", "collapsed"])
+@pytest.mark.parametrize("view", ["ports", "collapsed", "full"])
 def test_each_node_is_in_the_picture(cell, view):
     g = unrolled(12, cell=cell)
     picture = picture_of(g, view=view)
@@ -159,7 +159,7 @@ def test_many_kinds_of_steps_are_refused():
         with g.step(t):
             for _ in range(t):
                 x = gf.neg(x)
-    with pytest.raises(gf.RenderError, match="too little in common"):
+    with pytest.raises(gf.RenderError, match="too large for the view"):
         g.to_dot(view="collapsed")
 
 
@@ -206,6 +206,6 @@ def test_small_graphs_are_drawn_node_by_node():
 def test_views_do_not_change_the_graph():
     g = unrolled(6)
     before = str(g)
-    for view in ("ports", "collapsed", "text"):
+    for view in ("ports", "collapsed", "full", "text"):
         g.to_dot(view=view)
     assert str(g) == before
