@@ -12,6 +12,7 @@
     parts     which part of a model a node belongs to
     ports     alike steps once, with flags for what comes from elsewhere
     full      all nodes, each kind of step laid out once
+    fused     elementwise chains as one box
     layers    a layout that takes no time
     scopes    each scope as a box
     tape      plans and programs

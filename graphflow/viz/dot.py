@@ -85,8 +85,9 @@ def _frame(cluster: Cluster) -> dict[str, str]:
 def _add_box(dot: graphviz.Digraph, box: Box) -> None:
     attributes = STYLES[box.role].attributes() if box.role else dict(HEADING)
     if box.is_small:
-        is_cut = box.role == "gradient"
-        attributes |= {**SMALL, "margin": "0.14,0.05"} if is_cut else SMALL
+        attributes |= SMALL
+        if box.role == "gradient" or len(box.lines) > 1:
+            attributes["margin"] = "0.14,0.06"  # room for the lines in the corners
     if box.fill:
         attributes["fillcolor"] = box.fill
     if box.is_bold:

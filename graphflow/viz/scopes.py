@@ -46,7 +46,7 @@ def scopes_picture(graph: GraphView, *, legend: bool) -> Picture:
         for (tail, head, kind), count in counts.items()
     ]
     return Picture(
-        view="collapsed",
+        view="scopes",
         title=visible(str(graph.whole.name or "")),
         boxes=tuple(boxes),
         edges=tuple(edges),

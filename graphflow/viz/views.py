@@ -10,6 +10,7 @@ from graphflow.graph import GraphView
 from graphflow.node import Node
 from graphflow.viz.dot import dot_text
 from graphflow.viz.full import full_picture
+from graphflow.viz.fused import fused
 from graphflow.viz.overlay import Overlay, painted
 from graphflow.viz.picture import Picture
 from graphflow.viz.ports import collapsed_picture, ports_picture
@@ -19,6 +20,8 @@ from graphflow.viz.selection import selected, steps_of
 from graphflow.viz.steps import Steps
 
 VIEWS: Final = ("auto", "ports", "collapsed", "full", "raw", "text")
+# With a box for each node, or for the same node of alike steps.
+FUSED: Final = ("raw", "ports", "collapsed")
 LIMIT: Final = 300
 LARGEST_RAW: Final = 150
 LARGEST_COLLAPSED: Final = 3_000
@@ -35,6 +38,7 @@ def to_dot(
     up: int = 2,
     down: int = 2,
     select: str | None = None,
+    fuse: bool = False,
     color_by: str | Overlay = "role",
     limit: int = LIMIT,
     legend: bool = True,
@@ -60,6 +64,7 @@ def to_dot(
         up: levels towards what it is computed from.
         down: levels towards what uses it.
         select: a pattern such as "decoder*" for names, scopes, and what the names of parameters begin with.
+        fuse: whether elementwise chains are one box, as the compiler makes them one loop; not in the view "full".
         color_by: "role", or an `Overlay` of something measured.
         limit: the largest number of nodes in the raw view; Graphviz needs minutes where there are thousands.
         legend: whether the picture explains its colours and shapes.
@@ -85,7 +90,7 @@ def to_dot(
     part = selected(graph, steps=steps, direction=direction, around=around, up=up, down=down, select=select)
     if view == "text":
         return f"{part}\n"
-    return dot_text(_picture(part, view, color_by, limit, legend=legend))
+    return dot_text(_picture(part, view, color_by, limit, fuse=fuse, legend=legend))
 
 
 def picture_of(
@@ -98,6 +103,7 @@ def picture_of(
     up: int = 2,
     down: int = 2,
     select: str | None = None,
+    fuse: bool = False,
     color_by: str | Overlay = "role",
     limit: int = LIMIT,
     legend: bool = True,
@@ -117,7 +123,7 @@ def picture_of(
     if view == "text":
         raise OptionError("picture_of: the view 'text' is no picture", hint="to_dot(view='text')")
     part = selected(graph, steps=steps, direction=direction, around=around, up=up, down=down, select=select)
-    return _picture(part, view, color_by, limit, legend=legend)
+    return _picture(part, view, color_by, limit, fuse=fuse, legend=legend)
 
 
 def _check_view(view: str) -> None:
@@ -125,12 +131,14 @@ def _check_view(view: str) -> None:
         raise OptionError("to_dot: there is no such view", got=repr(view), needs=f"one of {', '.join(VIEWS)}")
 
 
-def _picture(graph: GraphView, view: str, color_by: str | Overlay, limit: int, *, legend: bool) -> Picture:
+def _picture(graph: GraphView, view: str, color_by: str | Overlay, limit: int, *, fuse: bool, legend: bool) -> Picture:
     if color_by != "role" and not isinstance(color_by, Overlay):
         raise OptionError("to_dot: color_by is not usable", got=repr(color_by), needs="'role' or an Overlay")
     if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
         raise OptionError("to_dot: limit is not usable", got=repr(limit), needs="a whole number of 1 or more")
     picture = _drawn(graph, view, limit, legend=legend)
+    if fuse and picture.view in FUSED:
+        picture = fused(picture, graph)
     return picture if isinstance(color_by, str) else painted(picture, color_by)
 
 

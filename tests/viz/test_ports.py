@@ -171,7 +171,7 @@ def test_without_steps_the_view_of_steps_is_refused():
 def test_without_steps_scopes_are_collapsed():
     g = perceptron(40)
     picture = picture_of(g)
-    assert picture.view == "collapsed"
+    assert picture.view == "scopes"
     assert picture.nodes == {node.id for node in g}
     check_sound(picture)
     assert {"layer7 / 5 nodes", "no scope / 2 nodes"} <= set(lines(picture, "forward"))
