@@ -5,7 +5,9 @@ W2: LSTM, batch 16, 25 steps. W3: RNN with sigmoid, batch 32, 16 steps. Embeddin
 
 from __future__ import annotations
 
+import sys
 from functools import partial
+from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -15,6 +17,7 @@ from tests.bench.characters_by_hand import BATCH, GATES, LEARN_RATE, SIZE, STEPS
 from tests.bench.contender import Array, Arrays, Contender, Work
 
 UNIT = "tokens"
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def reference(workload: str, ids: Array | None) -> Arrays:
@@ -52,64 +55,53 @@ def numpy_by_hand(workload: str, ids: Array | None, *, is_folded: bool) -> Conte
 
 # --- graphflow --------------------------------------------------------------------------------------------------------
 
+PRESETS = {"W2": "book-lstm", "W3": "book-rnn"}
+
 
 def graphflow(workload: str, ids: Array | None, *, backend: str, threads: int, is_folded: bool) -> Contender:
-    """The graph as the book writes it: step by step, separate gates, a loss at each step.
+    """The graph of models/char_lm_train.py with the preset of the book: step by step, separate gates, a loss each.
 
     The compiler folds by itself. What it does without those passes is what is compared with arithmetic as written.
     """
+    if str(MODELS) not in sys.path:
+        sys.path.insert(0, str(MODELS))
     import graphflow as gf
+    from char_model import CharModel, WindowGraph
+    from char_options import new_hyperparameters
     from graphflow.passes import PIPELINE
     from graphflow.passes.commute_gathers import commute_gathers
     from graphflow.passes.commute_scatters import commute_scatters
 
-    given, targets = by_hand.windows(workload, ids)
-    g = gf.ExprGraph()
-    shape = (STEPS[workload], BATCH[workload])
-    symbols, expected = (gf.tensor(g, shape, dtype=gf.int64, name=name) for name in ("ids", "targets"))
-    embedding = gf.nn.Embedding(g, SYMBOLS, SIZE)
-    cell = (gf.nn.LSTM if workload == "W2" else gf.nn.RNN)(g, SIZE, SIZE, name="cell")
-    decoder = gf.nn.Linear(g, SIZE, SYMBOLS, bias=False, name="decoder")
-    first = [gf.matrix(g, each.shape, value=each) for each in by_hand.first_state(workload)]
-    state, cost = tuple(first), None
-    for t in range(STEPS[workload]):
-        with g.step(t):
-            x = embedding(symbols[t])
-            if workload == "W2":
-                state = cell(x, gf.nn.LSTMState(*state))
-            else:
-                state = (gf.sigmoid(cell.gate(x, state[0])),)
-            loss = gf.mean(gf.softmax_cross_entropy(decoder(state[0]), expected[t]))
-            cost = loss if cost is None else cost + loss
-    parameters = (*cell.parameters, *embedding.parameters, *decoder.parameters)
-    gates = [getattr(cell, name) for name in GATES[workload]]
-    bind(workload, gates, embedding.table, decoder.w)
-    gf.grad(cost, *parameters)
-    for each, last in zip(first, state, strict=True):
-        gf.set_(each, last)
+    # The peers' decoders have no bias; in the book's RNN it has one.
+    chosen = new_hyperparameters({"preset": PRESETS[workload], "decoder_bias": False})
+    assert (chosen.batch, chosen.bptt, chosen.hidden) == (BATCH[workload], STEPS[workload], SIZE)
+    model = CharModel(SYMBOLS, chosen, backend, threads)
     passes = [each for each in PIPELINE if is_folded or each not in (commute_gathers, commute_scatters)]
     with patch("graphflow.vm.tape_machine.PIPELINE", passes):
-        machine = gf.TapeMachine(g, backend=backend, threads=threads)
-    solver = gf.VanillaSolver(learn_rate=LEARN_RATE)
-
-    def window(number: int) -> None:
-        gf.let(symbols, given[number])
-        gf.let(expected, targets[number])
-        machine.run_all()
+        graph = WindowGraph(model, *by_hand.windows(workload, ids), is_training=True)
+    (cell,) = (each.inner for each in model.cells)
+    gates = [getattr(cell, name) for name in GATES[workload]]
+    bind(workload, gates, model.embedding.table, model.decoder)
+    for node, value in zip(graph.state, by_hand.first_state(workload), strict=True):
+        gf.let(node, value)
+    solver = chosen.make_solver()
 
     def run() -> int:
-        for number in range(WINDOWS):
-            window(number)
-            solver.step(parameters)
+        assert np.isfinite(graph.run(0, WINDOWS, solver)).all()
         return tokens_of(workload)
 
     def answer() -> Arrays:
-        window(0)
+        graph.run(0, 1)
         by_gate = zip(("wx", "wh", "bias"), zip(*[gate.parameters for gate in gates], strict=True), strict=True)
         stacked = {name: np.concatenate([each.grad for each in nodes]) for name, nodes in by_gate}
-        return {"cost": cost.value, "embedding": embedding.table.grad, "decoder": decoder.w.grad, **stacked}
+        return {
+            "cost": graph.cost.value,
+            "embedding": model.embedding.table.grad,
+            "decoder": model.decoder.grad,
+            **stacked,
+        }
 
-    return Contender(answer, run, f"{len(g)} nodes, {len(machine.program)} instructions")
+    return Contender(answer, run, f"{len(model.graph)} nodes, {len(graph.machine.program)} instructions")
 
 
 def bind(workload: str, gates, table, decoder) -> None:
