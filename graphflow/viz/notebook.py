@@ -21,8 +21,10 @@ MOST_ROWS: Final = 200
 # A picture is black on white whatever the colours of the notebook.
 AROUND_A_PICTURE: Final = "overflow: auto; max-height: 80vh; background: white"
 TABLE: Final = "border-collapse: collapse; font-family: monospace; font-size: 12px; white-space: nowrap"
-CELL: Final = "text-align: left; padding: 1px 12px 1px 0"
-HEADING: Final = ("", "step", "writes", "loop", "reads", "type", "name", "line")
+ROW: Final = "text-align: left"
+LONG_CELL: Final = "max-width: 40ch; overflow: hidden; text-overflow: ellipsis; text-align: left"
+LONGEST_CELL: Final = 40
+HEADING: Final = ("", "step", "writes", "type", "loop", "reads", "name", "line")
 
 
 def mime_bundle(shown: GraphView | Node) -> dict[str, str]:
@@ -67,11 +69,13 @@ def listing_bundle(program: Program) -> dict[str, str]:
     lines = [visible(f"{number:>5}  {instruction}") for number, instruction in listed]
     if left_out > 0:
         note = f"{left_out:,} instructions are left out; print(program) shows them"
-        rows.insert(MOST_ROWS // 2, f'<tr><td></td><td colspan="{len(HEADING) - 1}" style="{CELL}">{note}</td></tr>')
+        rows.insert(MOST_ROWS // 2, f'<tr style="{ROW}"><td></td><td colspan="{len(HEADING) - 1}">{note}</td></tr>')
         lines.insert(MOST_ROWS // 2, f"{'...':>5}  {note}")
-    head = "".join(f'<th style="{CELL}">{word}</th>' for word in HEADING)
+    head = "".join(f'<th style="{ROW}">{word}</th>' for word in HEADING)
     last = escape(str(program).rpartition("\n")[2])
-    table = f'<table style="{TABLE}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    table = (
+        f'<table cellpadding="2" style="{TABLE}"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    )
     return {
         "text/html": f'<div style="overflow: auto; max-height: 80vh">{table}<p>{last}</p></div>',
         "text/plain": "\n".join([*lines, last]),
@@ -84,13 +88,19 @@ def _cells(number: int, instruction: Instruction) -> Sequence[str]:
         str(number),
         "" if node.step is None else visible(str(node.step)),
         str(instruction.output),
+        str(instruction.output.type),
         visible(str(instruction.loop)),
         visible(", ".join(map(str, instruction.inputs))),
-        str(instruction.output.type),
         visible(node.name or "", LONGEST_NAME),
         visible(str(node.origin)),
     )
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f'<td style="{CELL}">{escape(cell)}</td>' for cell in cells) + "</tr>"
+    return f'<tr style="{ROW}">{"".join(map(_cell, cells))}</tr>'
+
+
+def _cell(text: str) -> str:
+    """A cell; what is long is cut by the browser, and shown in full to the mouse."""
+    long = f' style="{LONG_CELL}" title="{escape(text)}"' if len(text) > LONGEST_CELL else ""
+    return f"<td{long}>{escape(text)}</td>"

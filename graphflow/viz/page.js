@@ -361,7 +361,7 @@
   }
 
   function valueOf(node) {
-    if (typeof node.value === "string") return make("div", node.value);
+    if (!Array.isArray(node.value)) return make("div", data.texts[node.value]);
     const [least, largest, mean, nans, infinities, few] = node.value;
     const list = facts([
       ["all", few ?? "", "code"],

@@ -16,8 +16,14 @@ from graphflow.viz.raw import gradient_names
 from graphflow.viz.style import STYLES, role_of
 from graphflow.vm.summary import ValueSummary
 
-# One row for each node, in this order. The first ones are texts that many nodes share: numbers of `texts`.
+# One row for each node, in this order. The first ones are texts that many nodes share: numbers of `texts`; so is the
+# value where there is none, which says why.
 SHARED: Final = ("op", "attributes", "type", "role", "scope", "origin")
+NOT_BOUND: Final = "nothing is bound to it"
+NOT_RUN: Final = "it has not run"
+NOT_KEPT: Final = (
+    "not kept by the latest run: computed within another loop, or its memory was used again (keep='all' keeps it)"
+)
 COLUMNS: Final = (*SHARED, "id", "label", "step", "inputs", "gradientOf", "value")
 
 
@@ -48,7 +54,7 @@ def page_data(graph: GraphView, pictures: Sequence[Picture]) -> dict[str, Any]:
             None if node.step is None else visible(str(node.step)),
             [operand.id for operand in node.inputs],
             None if node.gradient_of is None or node.is_constant else node.gradient_of.id,
-            _value(node),
+            _value(node) or texts.setdefault(_why_none(node), len(texts)),
         ])  # fmt: skip
     return {
         "columns": COLUMNS,
@@ -60,14 +66,19 @@ def page_data(graph: GraphView, pictures: Sequence[Picture]) -> dict[str, Any]:
     }
 
 
-def _value(node: Node) -> list[float | int | str | None] | str:
-    """Least, largest, mean, how many are NaN, how many infinite, and all of them if few; or why there is no value."""
+def _why_none(node: Node) -> str:
+    """Why a node has no value."""
+    if node.op is None:
+        return NOT_BOUND
+    return NOT_RUN if node.graph.last_run is None else NOT_KEPT
+
+
+def _value(node: Node) -> list[float | int | str | None] | None:
+    """Least, largest, mean, how many are NaN, how many infinite, and all of them if few; None without a value."""
     try:
         array = node.value
-    except GraphflowError as error:
-        if node.op is None:
-            return "nothing is bound to it"
-        return "it has not run" if node.holder is None else "not kept" if error.got is None else visible(error.got)
+    except GraphflowError:
+        return None
     found = ValueSummary.of(array)
     few = visible(numbers(array)) if 0 < array.size <= LARGEST_FOLDED else None
     return [*map(_finite, (found.least, found.largest, found.mean)), found.nans, found.infinities, few]

@@ -81,8 +81,8 @@ def test_a_program_shows_its_listing_as_a_table():
     assert len(rows) == len(program) + 1
     for number, (row, instruction) in enumerate(zip(rows[1:], program, strict=True)):
         assert row[0] == str(number)
-        assert row[3] == str(instruction.loop)
-        assert row[5] == str(instruction.output.type)
+        assert row[3] == str(instruction.output.type)
+        assert row[4] == str(instruction.loop)
     assert bundle["text/plain"].splitlines()[-1] == str(program).splitlines()[-1]
     assert len(bundle["text/plain"].splitlines()) == len(program) + 1
 
@@ -109,7 +109,7 @@ def test_a_long_program_shows_its_ends():
     assert left_out > 0
     assert f"{left_out:,} instructions are left out" in bundle["text/html"]
     assert len(bundle["text/plain"].splitlines()) == notebook.MOST_ROWS + 2
-    assert f'<td style="{notebook.CELL}">{len(program) - 1}</td>' in bundle["text/html"]
+    assert f"<td>{len(program) - 1}</td>" in bundle["text/html"]
 
 
 def test_an_unrolled_network_shows_its_repeated_step():
