@@ -62,6 +62,7 @@ from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow,
 from graphflow.ops.choosing import by_indices
 from graphflow.ops.circular import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, logical_xor, lt, lte, ne, where
+from graphflow.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d, im2col
 from graphflow.ops.elementary import (
     abs,
     cast,
@@ -87,10 +88,13 @@ from graphflow.ops.indexing import gather, scatter_add
 from graphflow.ops.joining import concat, stack
 from graphflow.ops.linear import matmul, outer, outer_prod
 from graphflow.ops.losses import softmax_cross_entropy
+from graphflow.ops.modes import by_mode
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
+from graphflow.ops.normalisation import batch_norm, group_norm, layer_norm
 from graphflow.ops.padding import pad
 from graphflow.ops.parts import at, flip, split, unconcat
 from graphflow.ops.places import argmax, argmin
+from graphflow.ops.pooling import average_pool1d, average_pool2d, global_average_pool2d, max_pool1d, max_pool2d
 from graphflow.ops.products import prod
 from graphflow.ops.reductions import all, any, max, mean, min, sum
 from graphflow.ops.repeating import repeat, tile
@@ -100,6 +104,7 @@ from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, size_
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
 from graphflow.ops.spread import std, var
+from graphflow.ops.upsampling import upsample, upsample2d
 from graphflow.passes.changes import PassChange, PassChanges
 from graphflow.positions import S
 from graphflow.solvers import (
@@ -192,10 +197,14 @@ __all__ = [
     "argmax",
     "argmin",
     "at",
+    "average_pool1d",
+    "average_pool2d",
     "backpropagate",
+    "batch_norm",
     "binomial",
     "broadcast_to",
     "by_indices",
+    "by_mode",
     "cast",
     "ceil",
     "chrono",
@@ -203,6 +212,10 @@ __all__ = [
     "compile_graph",
     "concat",
     "constant",
+    "conv1d",
+    "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cos",
     "cube",
     "cumsum",
@@ -222,9 +235,11 @@ __all__ = [
     "gaussian",
     "gaussian_init",
     "gelu",
+    "global_average_pool2d",
     "glorot_n",
     "glorot_u",
     "grad",
+    "group_norm",
     "gt",
     "gte",
     "hadamard_div",
@@ -233,9 +248,11 @@ __all__ = [
     "hard_tanh",
     "he_n",
     "he_u",
+    "im2col",
     "int64",
     "inverse",
     "inverse_sqrt",
+    "layer_norm",
     "leaky_rectify",
     "leaky_relu",
     "let",
@@ -255,6 +272,8 @@ __all__ = [
     "matrix",
     "max",
     "max_between",
+    "max_pool1d",
+    "max_pool2d",
     "mean",
     "min",
     "min_between",
@@ -311,6 +330,8 @@ __all__ = [
     "uniform_init",
     "unsafe_let",
     "unsafe_let_all",
+    "upsample",
+    "upsample2d",
     "values_of",
     "var",
     "vector",

@@ -7,7 +7,8 @@ forms on equal types compile once. All are stated over logical indices, never ov
     Reduce    out[i] = g(fold over the axes of f(x)[i, ...])   sum, max, min, prod
     Rows      softmax and its kind: maps and folds along one axis, in one pass over each row
     Contract  out[out] = sum over the labels missing there of left[left] * right[right]; several such sums added
-    View      out[i] = x[start + step * i, ...]                slices, transposes, broadcasts: no arithmetic
+    Convolve  a Contract whose left input is read through a View: no array of its windows is made
+    View      out[i] = x[start + step * i + ..., ...]          slices, transposes, broadcasts, windows: no arithmetic
     Reshape   the same elements in the same order, another shape
     Place     the adjoint of a View: zeros with x put (added) at the places the view reads
     Gather    out[i, ...] = table[ids[i], ...]
@@ -122,12 +123,28 @@ class Contract:
 
 
 @dataclass(frozen=True)
+class Convolve:
+    """The Contract of the left input as `view` shows it, and the right input.
+
+    The view stands still. Written as a view of its own it would be the same numbers; here a backend sees that they are
+    windows of one array, and which.
+    """
+
+    view: View
+    product: Contract
+
+    def __str__(self) -> str:
+        return f"convolve {str(self.product).removeprefix('contract ')} of {self.view}"
+
+
+@dataclass(frozen=True)
 class View:
     """Elements of the input in another arrangement, none computed.
 
-    Axis k of the result walks along source axis `axes[k]` (None: a new or broadcast axis); source axis a is entered
-    at `starts[a]` and walked in strides of `steps[a]`. Where `slots[a]` is not None the start is run-time data: it is
-    read from that cell of the graph's position table on every run.
+    Axis k of the result walks along source axis `axes[k]` in strides of `steps[k]` (axis None: a new or broadcast axis,
+    whose step means nothing). Several axes may walk along one: a sliding window is at start + step * i + step * j.
+    Source axis a is entered at `starts[a]`. Where `slots[a]` is not None the start is run-time data: it is read from
+    that cell of the graph's position table on every run.
     """
 
     shape: Shape
@@ -144,18 +161,48 @@ class View:
     def is_plain_slice(self) -> bool:
         """Whether the axes keep their order, none is new, and all are walked in steps of 1."""
         walked = [axis for axis in self.axes if axis is not None]
-        return len(walked) == len(self.axes) and walked == sorted(walked) and all(step == 1 for step in self.steps)
+        in_order = walked == sorted(set(walked))
+        return len(walked) == len(self.axes) and in_order and all(step == 1 for step in self.steps)
+
+    @property
+    def may_overlap(self) -> bool:
+        """Whether several indices may read one element."""
+        return len(set(self.axes)) < len(self.axes) or None in self.axes
+
+    def reach(self, axis: int) -> tuple[int, int]:
+        """The lowest and the highest position that is read along a source axis, counted from where it is entered."""
+        ways = [
+            step * (size - 1)
+            for size, walked, step in zip(self.shape, self.axes, self.steps, strict=True)
+            if walked == axis
+        ]
+        return sum(way for way in ways if way < 0), sum(way for way in ways if way > 0)
 
     @classmethod
     def rearranged(cls, shape: Shape, axes: tuple[int | None, ...], dims: int) -> View:
         """A view of whole axes: transposes, broadcasts, inserted and dropped axes."""
-        return cls(shape, axes, (0,) * dims, (1,) * dims, (None,) * dims)
+        return cls.walking(shape, axes, (1,) * len(axes), dims)
+
+    @classmethod
+    def walking(cls, shape: Shape, axes: tuple[int | None, ...], steps: tuple[int, ...], dims: int) -> View:
+        """A view from the first element of each of `dims` source axes on."""
+        return cls(shape, axes, (0,) * dims, steps, (None,) * dims)
+
+    def strides(self, source: tuple[int, ...]) -> tuple[int, ...]:
+        """The strides of the result in a source with some strides, in the same unit."""
+        return tuple(
+            0 if axis is None else source[axis] * step for axis, step in zip(self.axes, self.steps, strict=True)
+        )
 
     def __str__(self) -> str:
         entries = []
-        for axis, (start, step, slot) in enumerate(zip(self.starts, self.steps, self.slots, strict=True)):
-            begin = f"${slot}" if slot is not None else f"{start}"
-            entries.append(f"{begin}" + (f"+{step}*i{self.axes.index(axis)}" if axis in self.axes else ""))
+        for source, (start, slot) in enumerate(zip(self.starts, self.slots, strict=True)):
+            walks = [
+                f"+{step}*i{number}"
+                for number, (axis, step) in enumerate(zip(self.axes, self.steps, strict=True))
+                if axis == source
+            ]
+            entries.append((f"${slot}" if slot is not None else f"{start}") + "".join(walks))
         return f"view [{', '.join(entries)}]"
 
 
@@ -171,7 +218,7 @@ class Reshape:
 
 @dataclass(frozen=True)
 class Place:
-    """Zeros of the given shape with the input added at the places that `view` reads."""
+    """Zeros of the given shape, the input added at the places that `view` reads; where these overlap, it adds up."""
 
     shape: Shape
     view: View
@@ -247,4 +294,19 @@ class Call:
         return f"call {self.name}"
 
 
-Loop = Map | Reduce | Rows | Contract | View | Reshape | Place | Gather | Scatter | Scan | Concat | Random | Call
+Loop = (
+    Map
+    | Reduce
+    | Rows
+    | Contract
+    | Convolve
+    | View
+    | Reshape
+    | Place
+    | Gather
+    | Scatter
+    | Scan
+    | Concat
+    | Random
+    | Call
+)

@@ -22,6 +22,8 @@ def contract_actions(loop: Contract, left: Array, right: Array, output: Array) -
     product = _as_product(left_labels, right_labels, loop.out, left, right, output)
     if product is not None:
         return [product]
+    if set(left_labels) | set(right_labels) <= set(loop.out) | (set(left_labels) & set(right_labels)):
+        return _with_copies(left_labels, right_labels, loop.out, left, right, output)
     letters = ["".join(chr(ord("a") + label) for label in labels) for labels in (left_labels, right_labels, loop.out)]
     return [partial(np.einsum, f"{letters[0]},{letters[1]}->{letters[2]}", left, right, out=output)]
 
@@ -63,6 +65,37 @@ def _as_product(
         second,
         target.reshape([size for size, group in zip(target.shape, (batch, rows, columns), strict=True) if group]),
     )
+
+
+def _with_copies(
+    left_labels: Labels, right_labels: Labels, out: Labels, left: Array, right: Array, output: Array
+) -> list[Action]:
+    """The factors and the product in other arrangements, where one product of matrices works on them."""
+    shared = [label for label in left_labels if label in right_labels]
+    batch = tuple(label for label in out if label in shared)
+    summed = tuple(label for label in shared if label not in out)
+    rows = tuple(label for label in out if label not in right_labels)
+    columns = tuple(label for label in out if label not in left_labels)
+    moved_left = left.transpose([left_labels.index(label) for label in (*batch, *rows, *summed)])
+    moved_right = right.transpose([right_labels.index(label) for label in (*batch, *summed, *columns)])
+    moved_output = output.transpose([out.index(label) for label in (*batch, *rows, *columns)])
+    held = [np.empty(each.shape, each.dtype) for each in (moved_left, moved_right, moved_output)]
+    sizes = [
+        math.prod(moved_output.shape[: len(batch)]),
+        math.prod(moved_left.shape[len(batch) : len(batch) + len(rows)]),
+        math.prod(moved_left.shape[len(batch) + len(rows) :]),
+        math.prod(moved_right.shape[len(batch) + len(summed) :]),
+    ]
+    first, second, target = (
+        each.reshape(sizes[0], sizes[one], sizes[other])
+        for each, one, other in zip(held, (1, 2, 1), (2, 3, 3), strict=True)
+    )
+    return [
+        partial(np.copyto, held[0], moved_left),
+        partial(np.copyto, held[1], moved_right),
+        partial(np.matmul, first, second, target),
+        partial(np.copyto, moved_output, held[2]),
+    ]
 
 
 def _grouped(array: Array, labels: Labels, groups: tuple[Labels, Labels, Labels]) -> Array | None:

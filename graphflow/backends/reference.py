@@ -5,6 +5,7 @@ Linking turns each instruction into a list of calls without arguments; a run cal
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from functools import partial, singledispatch
 from operator import length_hint
@@ -22,6 +23,7 @@ from graphflow.loops import (
     Call,
     Concat,
     Contract,
+    Convolve,
     Gather,
     Loop,
     Map,
@@ -178,6 +180,12 @@ def _(loop: Contract, inputs: Sequence[Array], output: Array, linker: Linker) ->
 
 
 @_actions.register
+def _(loop: Convolve, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:  # noqa: ARG001 - one signature for all
+    seen = _viewed(inputs[0], loop.view, loop.view.starts)
+    return contract_actions(loop.product, seen, inputs[1], output)
+
+
+@_actions.register
 def _(loop: View, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
     if loop.is_static:
         return [partial(np.copyto, output, _viewed(inputs[0], loop, loop.starts))]
@@ -192,13 +200,29 @@ def _(loop: Reshape, inputs: Sequence[Array], output: Array, linker: Linker) -> 
 
 @_actions.register
 def _(loop: Place, inputs: Sequence[Array], output: Array, linker: Linker) -> list[Action]:
+    parts = _without_overlaps(loop.view)
+
     def add_to(view: Array) -> None:
-        np.add(view, inputs[0], view)
+        for part in parts:
+            np.add(view[part], inputs[0][part], view[part])
 
     clear = partial(output.fill, 0)
     if loop.view.is_static:
         return [clear, partial(add_to, _viewed(output, loop.view, loop.view.starts))]
     return [clear, _moving(loop.view, output, linker, add_to)]
+
+
+def _without_overlaps(view: View) -> list[tuple[Any, ...]]:
+    """Keys of parts of a view none of which reads an element twice.
+
+    Of the axes that walk along one source axis, the longest stays whole; the others are taken index by index.
+    """
+    whole: dict[int, int] = {}
+    for number, (axis, size) in enumerate(zip(view.axes, view.shape, strict=True)):
+        if axis is not None and (axis not in whole or size > view.shape[whole[axis]]):
+            whole[axis] = number
+    ways = [[slice(None)] if number in whole.values() else range(size) for number, size in enumerate(view.shape)]
+    return [(*key, ...) for key in itertools.product(*ways)]
 
 
 def _moving(view: View, source: Array, linker: Linker, use: Callable[[Array], None]) -> Action:
@@ -248,8 +272,7 @@ def _viewed(source: Array, view: View, starts: Sequence[int]) -> Array:
     # With `...` a scalar stays a view of the source, too.
     corner: tuple[Any, ...] = (*(slice(start, None) for start in starts), ...)
     first = source[corner]
-    strides = tuple(0 if axis is None else source.strides[axis] * view.steps[axis] for axis in view.axes)
-    return np.lib.stride_tricks.as_strided(first, view.shape, strides)
+    return np.lib.stride_tricks.as_strided(first, view.shape, view.strides(source.strides))
 
 
 @_actions.register

@@ -310,14 +310,14 @@ def size_of(x: Node, axis: int | None = None) -> Node:
 
 
 @contextmanager
-def naming(op: str, x: Node) -> Iterator[None]:
-    """Errors about an argument say which function was called, and where its operand was made."""
+def naming(op: str, x: Node, *others: Node) -> Iterator[None]:
+    """Errors about an argument say which function was called, and where its first operand was made."""
     try:
         yield
     except GraphflowError as error:
         error.op = op
         if error.operands:
-            error.about(op, [str(x)], [x.label])
+            error.about(op, [str(each) for each in (x, *others)], [each.label for each in (x, *others)])
         error.where = error.where or x.origin
         raise
 

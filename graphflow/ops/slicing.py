@@ -76,13 +76,15 @@ class Slice(Op):
 
     def lower(self, x: TensorType) -> View:
         dropped = {cut.axis for cut in self.axes if cut.dropped}
-        starts, steps = [0] * x.dims, [1] * x.dims
+        starts = [0] * x.dims
         slots: list[int | None] = [None] * x.dims
         for cell, (cut, start) in enumerate(zip(self.axes, self.starts, strict=True)):
-            starts[cut.axis], steps[cut.axis] = start, cut.step
+            starts[cut.axis] = start
             slots[cut.axis] = None if self.first_slot is None else self.first_slot + cell
         kept = tuple(axis for axis in range(x.dims) if axis not in dropped)
-        return View(self.infer(x).shape, kept, tuple(starts), tuple(steps), tuple(slots))
+        steps = {cut.axis: cut.step for cut in self.axes}
+        walk = tuple(steps.get(axis, 1) for axis in kept)
+        return View(self.infer(x).shape, kept, tuple(starts), walk, tuple(slots))
 
     def positions(self, request: object, *types: TensorType) -> tuple[int, ...]:
         """The starts that a request means: an int, S or slice, or a tuple with one of these for each cut axis.

@@ -222,5 +222,5 @@ def _part(value: Value, position: int, product: int, editor: PlanEditor) -> int:
     dims = len(editor.values[product].type.shape)
     start = position if len(shape) == 1 else position * shape[0]
     axes = tuple(range(dims - len(shape), dims))
-    view = View(shape, axes, (start, *(0,) * (dims - 1)), (1,) * dims, (None,) * dims)
+    view = View(shape, axes, (start, *(0,) * (dims - 1)), (1,) * len(shape), (None,) * dims)
     return editor.add(value._replace(op=None, inputs=(product,), loop=view, overwrites=()))

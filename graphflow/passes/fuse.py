@@ -178,7 +178,8 @@ def _program(values: Sequence[Value], value: Value) -> ScalarProgram | None:
     """What a map does, or a fold of one value with each element first; None for everything else."""
     loop = value.loop
     if isinstance(loop, Map):
-        return loop.program
+        # What hands one of several values on does nothing that could come last.
+        return loop.program if loop.program.steps or len(value.inputs) == 1 else None
     if isinstance(loop, Reduce) and len(value.inputs) == 1:
         return loop.before or _unchanged(values[value.inputs[0]].type.dtype)
     return None

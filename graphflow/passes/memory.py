@@ -118,8 +118,7 @@ def _roots(plan: Plan) -> list[int]:
 def _keeps_order(view: View, shape: tuple[int, ...]) -> bool:
     """Whether a view of a contiguous source is contiguous too."""
     strides = contiguous_strides(shape)
-    found = tuple(0 if axis is None else strides[axis] * view.steps[axis] for axis in view.axes)
-    return Place("", 0, 0, found, ()).is_contiguous(view.shape)
+    return Place("", 0, 0, view.strides(strides), ()).is_contiguous(view.shape)
 
 
 def _alias(value: Value, source: Value) -> Place:
@@ -131,8 +130,7 @@ def _alias(value: Value, source: Value) -> Place:
     view = value.loop
     assert isinstance(view, View)  # noqa: S101 - for the type checker: only views and reshapes have another root
     offset = base.offset + sum(start * stride for start, stride in zip(view.starts, base.strides, strict=True))
-    strides = tuple(0 if axis is None else base.strides[axis] * view.steps[axis] for axis in view.axes)
-    return base._replace(offset=offset, strides=strides)
+    return base._replace(offset=offset, strides=view.strides(base.strides))
 
 
 def _last_uses(plan: Plan, roots: list[int]) -> list[int]:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple, final
 
 from graphflow.errors import MachineError, OpContractError
 from graphflow.graph import DRAWING, ancestors
-from graphflow.loops import Loop
+from graphflow.loops import Convolve, Loop, View
+from graphflow.loops import Place as PlaceLoop
 from graphflow.node import Node
 from graphflow.op import Op
 from graphflow.tensortype import Shape, TensorType
@@ -312,12 +313,32 @@ def verify(plan: Plan) -> None:
             found = value.op.infer(*[plan.values[operand].type for operand in value.inputs])
             if found != value.type:
                 raise MachineError(f"plan: value %{number} is {value.type}, its op gives {found}")
+        _verify_view(plan, number)
     for node in plan.kept:
         if node not in plan.became:
             raise MachineError(f"plan: the kept node %{node} is represented by nothing")
     for node, number in plan.became.items():
         if not 0 <= number < len(plan.values):
             raise MachineError(f"plan: the node %{node} became %{number}, which does not exist")
+
+
+def _verify_view(plan: Plan, number: int) -> None:
+    """Check that a view that stands still reads within its source."""
+    value = plan.values[number]
+    if isinstance(value.loop, View):
+        view, shape = value.loop, plan.values[value.inputs[0]].type.shape
+    elif isinstance(value.loop, Convolve):
+        view, shape = value.loop.view, plan.values[value.inputs[0]].type.shape
+    elif isinstance(value.loop, PlaceLoop):
+        view, shape = value.loop.view, value.loop.shape
+    else:
+        return
+    if 0 in view.shape or not view.is_static:
+        return
+    for axis, (start, size) in enumerate(zip(view.starts, shape, strict=True)):
+        lowest, highest = view.reach(axis)
+        if not 0 <= start + lowest <= start + highest < size:
+            raise MachineError(f"plan: value %{number} reads outside axis {axis} of {shape}", got=str(view))
 
 
 def contiguous_strides(shape: Sequence[int]) -> tuple[int, ...]:

@@ -111,10 +111,8 @@ def _cut_of_ids(view: View, source: Shape, ids_dims: int) -> View | None:
     is_whole = count >= 0 and view.axes[count:] == row and view.shape[count:] == source[ids_dims:]
     if not is_whole or set(view.axes[:count]) & set(row):
         return None
-    cut = View(
-        view.shape[:count], view.axes[:count], view.starts[:ids_dims], view.steps[:ids_dims], view.slots[:ids_dims]
-    )
-    rest = (*view.starts[ids_dims:], *[step - 1 for step in view.steps[ids_dims:]])
+    cut = View(view.shape[:count], view.axes[:count], view.starts[:ids_dims], view.steps[:count], view.slots[:ids_dims])
+    rest = (*view.starts[ids_dims:], *[step - 1 for step in view.steps[count:]])
     return None if any(rest) or any(slot is not None for slot in view.slots[ids_dims:]) else cut
 
 

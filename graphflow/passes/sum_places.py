@@ -43,7 +43,7 @@ def sum_places(plan: Plan) -> Plan:
             count.flags.writeable = False
             numbers[rows] = editor.add(Value(value.node, None, (), TensorType(int64, (rows,)), count))
         shape = view.shape[:1] if view.axes[:1] == (0,) else ()
-        cut = View(shape, (0,) * len(shape), view.starts[:1], view.steps[:1], view.slots[:1])
+        cut = View(shape, (0,) * len(shape), view.starts[:1], view.steps[: len(shape)], view.slots[:1])
         ids = editor.add(Value(value.node, None, (numbers[rows],), TensorType(int64, shape), None, cut))
         return editor.add(value._replace(op=None, loop=Scatter(rows), inputs=(ids, *value.inputs), overwrites=()))
 
@@ -58,4 +58,5 @@ def _is_of_rows(value: Value, total: Value) -> bool:
     rest = tuple(range(1, len(shape)))
     if view.axes not in {rest, (0, *rest)} or view.shape[len(view.axes) - len(rest) :] != shape[1:]:
         return False
-    return not any(view.starts[1:]) and set(view.steps[1:]) <= {1} and set(view.slots[1:]) <= {None}
+    steps = view.steps[len(view.axes) - len(rest) :]
+    return not any(view.starts[1:]) and set(steps) <= {1} and set(view.slots[1:]) <= {None}

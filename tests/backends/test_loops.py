@@ -83,21 +83,30 @@ def views(draw):
         starts.append(low if step > 0 else low + reach)
         steps.append(step)
         extents.append(extent)
-    kept = [axis for axis in range(len(source)) if draw(st.integers(0, 3)) or extents[axis] == 0]
-    axes = list(draw(st.permutations(kept)))
-    for _ in range(draw(st.integers(0, 2))):
-        axes.insert(draw(st.integers(0, len(axes))), None)
-    shape = tuple(draw(st.integers(0, 3)) if axis is None else extents[axis] for axis in axes)
-    return source, loops.View(shape, tuple(axes), tuple(starts), tuple(steps), (None,) * len(source))
+    walks = [
+        (axis, extents[axis], steps[axis])
+        for axis in range(len(source))
+        if draw(st.integers(0, 3)) or not extents[axis]
+    ]
+    for axis, size in enumerate(source):
+        # A second walk along the same axis, as far as the first leaves room: a window.
+        low = starts[axis] + min(0, steps[axis] * (extents[axis] - 1))
+        room = size - 1 - max(low, starts[axis], starts[axis] + steps[axis] * (extents[axis] - 1))
+        if (axis, extents[axis], steps[axis]) in walks and room > 0 and draw(st.booleans()):
+            step = draw(st.integers(1, room))
+            walks.append((axis, draw(st.integers(1, room // step + 1)), step))
+    walks += [(None, draw(st.integers(0, 3)), 1) for _ in range(draw(st.integers(0, 2)))]
+    axes, shape, walk = zip(*draw(st.permutations(walks)), strict=True) if walks else ((), (), ())
+    return source, loops.View(shape, axes, tuple(starts), walk, (None,) * len(source))
 
 
 def read_by_index(view, array):
     result = np.empty(view.shape, array.dtype)
     for index in np.ndindex(*view.shape):
         place = list(view.starts)
-        for axis, position in zip(view.axes, index, strict=True):
+        for axis, step, position in zip(view.axes, view.steps, index, strict=True):
             if axis is not None:
-                place[axis] += view.steps[axis] * position
+                place[axis] += step * position
         result[index] = array[tuple(place)]
     return result
 
@@ -121,8 +130,8 @@ def test_views_and_their_adjoints(backend, case, dtype, is_strided):
     back = np.zeros(source, dtype)
     for index in np.ndindex(*view.shape):
         place = list(view.starts)
-        for axis, position in zip(view.axes, index, strict=True):
-            place[axis] += view.steps[axis] * position
+        for axis, step, position in zip(view.axes, view.steps, index, strict=True):
+            place[axis] += step * position
         back[tuple(place)] += expected[index]
     placed = run_loop(loops.Place(source, view), [expected], type_of(back), backend=backend, is_strided=is_strided)
     np.testing.assert_array_equal(placed, back)

@@ -1,6 +1,6 @@
-"""graphflow against its peers on the workloads W1 to W6.
+"""graphflow against its peers on the workloads W1 to W7.
 
-    python tests/bench/compare.py [W1 W1g W1f W2 W3 W5 W6] [--rounds 5] [--threads 1] [--seconds 0.5]
+    python tests/bench/compare.py [W1 W1g W1f W2 W3 W5 W6 W7] [--rounds 5] [--threads 1] [--seconds 0.5]
                                   [--peers numpy jax torch] [--corpus text.txt] [--slow]
 
 What every contender computes is compared with a float64 reference first, cost and every gradient. Then all are timed
@@ -34,6 +34,8 @@ WORKLOADS = {
     "W5/10000": "the same with 10,000 ops",
     "W5/100000": "the same with 100,000 ops",
     "W6": "perceptron 784-512-512-10, batch 128, SGD with momentum",
+    "W7/3": "images 28x28, batch 100: convolutions of 32 and 64 filters 3x3, pooling, 128, 10, gradient descent",
+    "W7/5": "the same with filters 5x5",
 }
 PEERS = ("graphflow", "numpy", "jax", "torch")
 TOLERANCE = 1e-3
@@ -202,7 +204,7 @@ def limit_line(unit: str, limit: dict[str, Any], results: list[Result]) -> str:
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
-    """What the command line asks for; W5 stands for all its lengths."""
+    """What the command line asks for; W5 and W7 stand for all their sizes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="workload", default=[])
     parser.add_argument("--rounds", type=int, default=5)

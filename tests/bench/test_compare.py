@@ -12,7 +12,7 @@ from tests.bench import compare, limits
 from tests.bench.contender import TOLERANCE, Work, largest_error
 from tests.bench.worker import MODULES, Worker, module_of, symbols_of
 
-WORKLOADS = ["W1", "W1g", "W1f", "W2", "W3", "W5/100", "W6"]
+WORKLOADS = ["W1", "W1g", "W1f", "W2", "W3", "W5/100", "W6", "W7/3"]
 BACKENDS = {"native": "llvmlite", "numpy tape": "numpy"}
 
 

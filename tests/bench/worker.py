@@ -22,6 +22,7 @@ from tests.bench.contender import Arrays, Contender, largest_error
 
 MODULES = {
     "W1": "book", "W1g": "book", "W1f": "book", "W2": "characters", "W3": "characters", "W5": "dispatch", "W6": "mlp",
+    "W7": "images",
 }  # fmt: skip
 
 

@@ -57,13 +57,13 @@ def run_place(loop, arrays, cells):
 def _places(view, cells):
     """For each source axis the positions that the view reads, as arrays that broadcast to the view's shape."""
     places = []
-    for axis, (start, step, slot) in enumerate(zip(view.starts, view.steps, view.slots, strict=True)):
-        begin = start if slot is None else int(cells[slot])
-        along = np.zeros([1] * len(view.shape), int)
-        if axis in view.axes:
-            walked = view.axes.index(axis)
-            along = np.arange(view.shape[walked]).reshape([-1 if k == walked else 1 for k in range(len(view.shape))])
-        places.append(begin + step * along)
+    for axis, (start, slot) in enumerate(zip(view.starts, view.slots, strict=True)):
+        place = np.full([1] * len(view.shape), start if slot is None else int(cells[slot]))
+        for walked, (source, step) in enumerate(zip(view.axes, view.steps, strict=True)):
+            if source == axis:
+                along = np.arange(view.shape[walked]) * step
+                place = place + along.reshape([-1 if k == walked else 1 for k in range(len(view.shape))])
+        places.append(place)
     assert all((place >= 0).all() for place in places)
     return tuple(places)
 

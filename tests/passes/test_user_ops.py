@@ -173,7 +173,7 @@ class Middle(gf.Op):
 
     def lower(self, x):
         last = x.shape[0] - 1
-        return View(self.infer(x).shape, (1, None, 0), (last, 1), (-2, 1), (None, None))
+        return View(self.infer(x).shape, (1, None, 0), (last, 1), (1, 1, -2), (None, None))
 
     @classmethod
     def samples(cls):

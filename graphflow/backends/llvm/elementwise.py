@@ -32,14 +32,16 @@ def write_map(writer: Writer, loop: Map, inputs: Sequence[Operand], output: Oper
 
     # A few instructions are written several times, so that counting the rounds does not take as long as they do.
     is_short = len(loop.program.steps) <= FEW_STEPS and not is_costly(loop.program)
-    nest = Nest(writer, shape, [*operands, target], widest=widest_of(loop.program))
+    nest = Nest(writer, shape, [*operands, target], widest=widest_of(loop.program), written=len(operands))
+    nest.join_repeats()
     nest.walk_strips(STRIP if is_short else 1, body)
     return True
 
 
 def write_copy(writer: Writer, shape: Shape, source: Strided, target: Strided, addresses: Sequence[Value]) -> None:
     """target[i] = source[i]."""
-    nest = Nest(writer, shape, [source, target], addresses)
+    nest = Nest(writer, shape, [source, target], addresses, written=1)
+    nest.join_repeats()
     nest.walk(lambda round_: round_.store(1, round_.load(0)))
 
 
@@ -124,7 +126,7 @@ def _with_axis(loop: Concat, operand: Operand) -> tuple[Shape, tuple[int, ...]]:
 
 def view_strides(view: View, source: Operand) -> tuple[int, ...]:
     """Strides of a view through its source, in elements."""
-    return tuple(0 if axis is None else source.place.strides[axis] * view.steps[axis] for axis in view.axes)
+    return view.strides(source.place.strides)
 
 
 def fixed_offset(view: View, source: Operand) -> int:

@@ -104,7 +104,7 @@ class _Folding:
         self.inner = [each._replace(strides=walk) for each, walk in zip(task.sources, strides, strict=True)]
         programs = [program for program in (task.before, task.after) if program is not None]
         widest = max(task.dtype.itemsize, *(each.dtype.itemsize for each in task.sources), *map(widest_of, programs))
-        self.nest = Nest(writer, task.kept, [*self.outer, task.target], widest=widest)
+        self.nest = Nest(writer, task.kept, [*self.outer, task.target], widest=widest, written=len(self.outer))
         self.widest = widest
 
     def write(self) -> None:
@@ -113,7 +113,7 @@ class _Folding:
             like = Value("", self.element, nest.lanes)
             nest.walk(lambda round_: self._finish(round_, self.fold.start(like.lanes)))
             return
-        is_beside = nest.lanes > 0 and bool(nest.shape) and any(each[-1] == 1 for each in nest.strides[:-1])
+        is_beside = nest.lanes > 0 and bool(nest.shape) and any(each[-1] > 0 for each in nest.strides[:-1])
         if is_beside and self._is_along and self._walks_far():
             is_beside = False
         if is_beside:

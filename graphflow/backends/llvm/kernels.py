@@ -16,7 +16,7 @@ from graphflow.backends.llvm.elementwise import (
 )
 from graphflow.backends.llvm.folding import write_reduce
 from graphflow.backends.llvm.lookups import write_gather, write_scatter
-from graphflow.backends.llvm.products import write_contract
+from graphflow.backends.llvm.products import write_contract, write_convolve
 from graphflow.backends.llvm.random_numbers import write_random
 from graphflow.backends.llvm.row_programs import write_rows
 from graphflow.backends.llvm.scans import write_scan
@@ -25,6 +25,7 @@ from graphflow.dtypes import int64
 from graphflow.loops import (
     Concat,
     Contract,
+    Convolve,
     Gather,
     Loop,
     Map,
@@ -40,9 +41,9 @@ from graphflow.loops import (
 from graphflow.tape.program import Instruction, Operand
 
 WRITERS: dict[type[Loop], Callable[..., bool]] = {
-    Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, View: write_view,
-    Reshape: write_reshape, Place: write_place, Concat: write_concat, Gather: write_gather, Scatter: write_scatter,
-    Random: write_random, Scan: write_scan,
+    Map: write_map, Reduce: write_reduce, Rows: write_rows, Contract: write_contract, Convolve: write_convolve,
+    View: write_view, Reshape: write_reshape, Place: write_place, Concat: write_concat, Gather: write_gather,
+    Scatter: write_scatter, Random: write_random, Scan: write_scan,
 }  # fmt: skip
 
 

@@ -165,7 +165,7 @@ def _panels(writer: Writer, product: Product, share: Share, right: Value, output
 
 def _unpacked(writer: Writer, product: Product, division: Division, left: Value, right: Value, output: Value) -> None:
     def panel(here: Value, parts: list[Segment], target: Value) -> None:
-        _rows_of_tiles(
+        rows_of_tiles(
             writer, product, division.rows, parts, left, here, product.right[0], target, number(product.summed)
         )
 
@@ -183,7 +183,7 @@ def _packed(writer: Writer, product: Product, division: Division, left: Value, r
     def block(start: Value, rows: Value, is_first: Value | None) -> None:
         def panel(here: Value, parts: list[Segment], target: Value) -> None:
             pack_panel(writer, product, here, rows, parts, room, width)
-            _rows_of_tiles(
+            rows_of_tiles(
                 writer, product, division.rows, parts, at(writer, left, start, product.left[1], element), room, width,
                 target, rows, is_first,
             )  # fmt: skip
@@ -209,7 +209,7 @@ def _block_depth(summed: int, lanes: int) -> int:
     return next(depth for depth in range(even, lanes - 1, -1) if summed % depth == 0 or summed % depth >= lanes)
 
 
-def _rows_of_tiles(
+def rows_of_tiles(
     writer: Writer, product: Product, share: Share, parts: Sequence[Segment], left: Value, right: Value, stride: int,
     output: Value, stop: Value, is_first: Value | None = None,
 ) -> None:  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, final
 
+from graphflow.backends.llvm.apart import MOST_APART, load_every, load_repeated
 from graphflow.backends.llvm.writer import ELEMENTS, Value, Writer
 from graphflow.dtypes import DType
 from graphflow.tape.program import Operand
@@ -58,6 +59,8 @@ class Nest:
         operands: what is read and written on the way.
         addresses: pointers to first elements, where they differ from the record's words.
         widest: bytes of the widest element that the body computes with, if none of the operands is as wide.
+        written: which operand the body writes, if it reads all others with `Body.load` and nothing else; these need not
+            be contiguous then. None: they have to be.
     """
 
     def __init__(
@@ -67,19 +70,37 @@ class Nest:
         operands: Sequence[Strided],
         addresses: Sequence[Value] | None = None,
         widest: int = 1,
+        written: int | None = None,
     ) -> None:
         self.writer = writer
         self.operands = tuple(operands)
         self.shape, self.strides = collapse(shape, [operand.strides for operand in operands])
         self.pointers = list(addresses or [writer.operand(operand.word) for operand in operands])
-        self.lanes = self._lanes(widest)
-
-    def _lanes(self, widest: int) -> int:
-        """Lanes of the innermost loop: 0 where an operand is neither contiguous nor constant along it."""
-        if not self.shape or any(strides[-1] not in (0, 1) for strides in self.strides):
-            return 0
+        self.written = written
         widest = max(widest, *(operand.dtype.itemsize for operand in self.operands))
-        return self.writer.vector_bytes // widest
+        self.lanes = self._lanes(writer.vector_bytes // widest)
+        # How often each element of an operand is read one after the other along the innermost axis.
+        self.times = [1] * len(self.operands)
+
+    def _lanes(self, lanes: int) -> int:
+        """Lanes of the innermost loop: 0 where elements of an operand lie too far apart, or are written apart."""
+        for number, strides in enumerate(self.strides if self.shape else ()):
+            most = 1 if self.written in (None, number) else MOST_APART
+            if not 0 <= strides[-1] <= most:
+                return 0
+        return lanes if self.shape else 0
+
+    def join_repeats(self) -> None:
+        """Make the two innermost axes one where some operands stay where they are along the shorter, inner one."""
+        lanes = self.lanes
+        if len(self.shape) < 2 or not lanes or self.shape[-1] >= lanes or lanes % self.shape[-1]:
+            return
+        size, pairs = self.shape[-1], [strides[-2:] for strides in self.strides]
+        if not all(pair in {(size, 1), (1, 0), (0, 0)} for pair in pairs):
+            return
+        self.times = [size if pair == (1, 0) else 1 for pair in pairs]
+        self.shape = (*self.shape[:-2], self.shape[-2] * size)
+        self.strides = [(*strides[:-2], min(1, sum(pair))) for strides, pair in zip(self.strides, pairs, strict=True)]
 
     def walk(self, body: Callable[[Body], None]) -> None:
         """Write the loops around the body."""
@@ -103,12 +124,15 @@ class Nest:
     def advanced(self, pointers: list[Value], axis: int, index: Value) -> list[Value]:
         """The pointers of the operands at an index of an axis."""
         moved = []
-        for operand, strides, pointer in zip(self.operands, self.strides, pointers, strict=True):
-            stride = strides[axis]
+        for number, (operand, strides, pointer) in enumerate(zip(self.operands, self.strides, pointers, strict=True)):
+            stride, times = strides[axis], self.times[number] if axis == len(self.shape) - 1 else 1
             if stride == 0 or index.name == "0":
                 moved.append(pointer)
                 continue
             distance = index if stride == 1 else self.writer.mul(index, self.writer.constant(stride, index))
+            if times > 1:
+                # Vectors begin at multiples of their length, and so at multiples of this.
+                distance = self.writer.binary("udiv", distance, self.writer.constant(times, distance))
             moved.append(self.writer.offset(pointer, distance, operand.element))
         return moved
 
@@ -152,6 +176,11 @@ class Body(NamedTuple):
         is_constant = bool(nest.shape) and nest.strides[number][-1] == 0
         if is_constant or not self.lanes:
             return nest.writer.splat(nest.writer.load(self.pointers[number], operand.element), self.lanes)
+        stride, times = nest.strides[number][-1], nest.times[number]
+        if stride > 1:
+            return load_every(nest.writer, self.pointers[number], operand.element, self.lanes, stride, self.used)
+        if times > 1:
+            return load_repeated(nest.writer, self.pointers[number], operand.element, self.lanes, times, self.used)
         return nest.writer.load(self.pointers[number], operand.element, self.lanes, self.used)
 
     def store(self, number: int, value: Value) -> None:

@@ -65,14 +65,14 @@ def product_of(loop: Contract, inputs: Sequence[Operand], output: Operand) -> Fo
         return None
     labels = (loop.left, loop.right, loop.out)
     operands = (*inputs, output)
-    sizes = _sizes(labels, operands)
+    sizes = sizes_of(labels, operands)
     alone = set(loop.left).symmetric_difference(loop.right) - set(loop.out)
     if 0 in sizes.values() or alone:
         return None
-    walks = {label: tuple(_stride(*each, label) for each in zip(labels, operands, strict=True)) for label in sizes}
+    walks = {label: tuple(stride_of(*each, label) for each in zip(labels, operands, strict=True)) for label in sizes}
     groups: dict[str, list[int]] = {"rows": [], "columns": [], "summed": [], "batch": []}
     for label in dict.fromkeys((*loop.out, *loop.left)):
-        groups[_role(loop, walks[label], label)].append(label)
+        groups[role_of(loop, walks[label], label)].append(label)
     outer: list[Axis] = []
     inner: dict[str, Axis] = {}
     for role, group in groups.items():
@@ -103,7 +103,8 @@ def _with_contiguous_columns(rows: Axis, columns: Axis, summed: Axis, outer: lis
     return Form(product, outer, order)
 
 
-def _sizes(labels: Sequence[tuple[int, ...]], operands: Sequence[Operand]) -> dict[int, int]:
+def sizes_of(labels: Sequence[tuple[int, ...]], operands: Sequence[Operand]) -> dict[int, int]:
+    """The size of each label."""
     sizes: dict[int, int] = {}
     for own, operand in zip(labels, operands, strict=True):
         for label, size in zip(own, operand.type.shape, strict=True):
@@ -111,7 +112,7 @@ def _sizes(labels: Sequence[tuple[int, ...]], operands: Sequence[Operand]) -> di
     return sizes
 
 
-def _stride(labels: tuple[int, ...], operand: Operand, label: int) -> int:
+def stride_of(labels: tuple[int, ...], operand: Operand, label: int) -> int:
     """Elements from one index of a label to the next; 0 where the operand stays where it is."""
     if label not in labels:
         return 0
@@ -119,7 +120,7 @@ def _stride(labels: tuple[int, ...], operand: Operand, label: int) -> int:
     return operand.place.strides[axis] if operand.type.shape[axis] != 1 else 0
 
 
-def _role(loop: Contract, walks: tuple[int, ...], label: int) -> str:
+def role_of(loop: Contract, walks: tuple[int, ...], label: int) -> str:
     """A label that only one factor walks along is one of rows or columns, though the other one may bear it."""
     if label not in loop.out:
         return "summed"

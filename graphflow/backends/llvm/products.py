@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
+from graphflow.backends.llvm.convolutions import window_form, write_window_product
 from graphflow.backends.llvm.folding import write_sum_of_products
 from graphflow.backends.llvm.matrix_products import WHOLE, divided, write_matrix_product
 from graphflow.backends.llvm.product_form import Form, at, product_of
 from graphflow.backends.llvm.vector_products import Term, write_vector_products
 from graphflow.backends.llvm.writer import Value, Writer
-from graphflow.loops import Contract
+from graphflow.loops import Contract, Convolve
 from graphflow.tape.program import Operand
+from graphflow.tensortype import TensorType
 
 
 def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], output: Operand) -> bool:
@@ -45,6 +47,18 @@ def write_contract(writer: Writer, loop: Contract, inputs: Sequence[Operand], ou
 
     along(0, [writer.operand(number) for number in form.order])
     return True
+
+
+def write_convolve(writer: Writer, loop: Convolve, inputs: Sequence[Operand], output: Operand) -> bool:
+    """The product of windows, read where they lie, and the right input."""
+    source, other = inputs
+    place = source.place._replace(strides=loop.view.strides(source.place.strides))
+    windows = Operand(TensorType(source.type.dtype, loop.view.shape), place)
+    form = window_form(loop.product, windows, other, output)
+    if form is not None:
+        write_window_product(writer, form)
+        return True
+    return write_contract(writer, loop.product, [windows, other], output)
 
 
 def _write_several(writer: Writer, forms: Sequence[Form]) -> bool:

@@ -310,6 +310,20 @@ class Writer:
             )
         return found if element != "i1" else self.compare("ne", found, self.constant(0, found))
 
+    def lanes_below(self, count: Value, lanes: int) -> Value:
+        """A mask that is true in the first lanes, as many as an i64 says."""
+        limit = self.splat(self.convert("trunc", count, "i32"), lanes)
+        numbers = ", ".join(f"i32 {lane}" for lane in range(lanes))
+        return self.compare("slt", Value(f"<{numbers}>", "i32", lanes), limit)
+
+    def load_masked(self, pointer: Value, element: str, mask: Value) -> Value:
+        """Consecutive elements where a mask is true, and zeros elsewhere, for which nothing is read."""
+        found = Value("zeroinitializer", element, mask.lanes)
+        name = f"llvm.masked.load.v{mask.lanes}{_letter(element)}.p0"
+        self.declarations.add(f"declare {found.type} @{name}(ptr, i32, {mask.type}, {found.type})")
+        arguments = f"ptr {pointer.name}, i32 {_bytes(element)}, {mask}, {found}"
+        return self.value(f"call {found.type} @{name}({arguments})", element, mask.lanes)
+
     def _load_first(self, pointer: Value, count: int, others: Value) -> Value:
         """A vector whose first lanes come from memory, the others from another vector."""
         for start, width in _pieces(count):
