@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ MOST_LEAVES: Final = 8
 # Of a chain so many lines are told at its beginning and at its end.
 MOST_LINES: Final = 30
 LONGEST_RULE: Final = 90
+# So many nodes are looked at for the way from one to another.
+FARTHEST: Final = 100
 
 
 def explain(node: Node) -> str:
@@ -166,7 +169,7 @@ def _backward(node: Node, needed: Sequence[Node]) -> list[str]:
         forward = each if each.gradient_of is None else each.gradient_of
         forward = graph.form_owners.get(forward.id, forward)
         if not through or through[-1] is not forward:
-            through.append(forward)
+            through += [*(_between(through[-1], forward) if through else []), forward]
     cost, last = through[0], through[-1]
     of = [graph[number].label for number, gradient in graph.gradients.items() if gradient is node]
     if not of:
@@ -178,6 +181,24 @@ def _backward(node: Node, needed: Sequence[Node]) -> list[str]:
     count = len([each for each in through if each.op is not None])
     lines.append(f"It comes back from {cost.label} through {_counted(count, 'operation')}, by the longest way:")
     return [*lines, *_told_back(through)]
+
+
+def _between(user: Node, source: Node) -> list[Node]:
+    """The nodes between two, the nearest way: what hands gradients on as they are has no gradient nodes of its own."""
+    came_from: dict[int, Node] = {user.id: user}
+    waiting = deque([user])
+    while waiting and source.id not in came_from and len(came_from) < FARTHEST:
+        node = waiting.popleft()
+        for operand in node.inputs:
+            if operand.id not in came_from:
+                came_from[operand.id] = node
+                waiting.append(operand)
+    found: list[Node] = []
+    node = came_from.get(source.id, user)
+    while node is not user:
+        found.append(node)
+        node = came_from[node.id]
+    return found[::-1]
 
 
 def _told_back(through: Sequence[Node]) -> list[str]:
