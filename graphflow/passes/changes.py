@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
-from graphflow.passes.plan import Plan, Value
+from graphflow.passes.plan import Kinds, Plan, Value
 
 MOST_KEPT, MOST_PRINTED = 20, 3
 LONGEST_FORM: Final = 60
@@ -92,27 +92,56 @@ def change_of(name: str, before: Plan, after: Plan) -> PassChange:
         before: what it was given.
         after: what it has returned.
     """
-    old, new = _by_node(before), _by_node(after)
-    found: dict[str, list[str]] = {"removed": [], "added": [], "rewritten": [], "rewired": []}
+    told = _Told()
+    if before is not after:
+        _tell(before, after, told)
+    lines = {kind: tuple(texts) for kind, texts in told.lines.items() if texts}
+    return PassChange(
+        name, len(before.values), len(after.values), **told.counts, lines=lines, note=_note(before, after)
+    )
+
+
+def _tell(before: Plan, after: Plan, told: _Told) -> None:
+    """Compare the values of each of the user's nodes."""
+    kinds = Kinds()
+    old, new = _by_node(before, kinds), _by_node(after, kinds)
     for node in dict.fromkeys((*old, *new)):
         _, gone, come = _paired(old.get(node, []), new.get(node, []), lambda seen: (seen.form, seen.sources))
         moved, gone, come = _paired(gone, come, lambda seen: seen.form)
-        found["rewired"] += [f"{_head(two)} {_form(two, after)}" for _, two in moved]
         changed = list(zip(gone, come, strict=False))
-        found["rewritten"] += [f"{_head(one)} {_form(one, before)}  =>  {_form(two, after)}" for one, two in changed]
-        found["removed"] += [f"{_head(one)} {_form(one, before)}" for one in gone[len(changed) :]]
-        found["added"] += [f"{_head(two)} {_form(two, after)}" for two in come[len(changed) :]]
-    lines = {kind: tuple(texts[:MOST_KEPT]) for kind, texts in found.items() if texts}
-    counts = {kind: len(texts) for kind, texts in found.items()}
-    return PassChange(name, len(before.values), len(after.values), **counts, lines=lines, note=_note(before, after))
+        for _, two in moved:
+            told.add("rewired", (two, after))
+        for one, two in changed:
+            told.add("rewritten", (one, before), (two, after))
+        for one in gone[len(changed) :]:
+            told.add("removed", (one, before))
+        for two in come[len(changed) :]:
+            told.add("added", (two, after))
 
 
-def _by_node(plan: Plan) -> dict[int, list[_Seen]]:
+class _Told:
+    """How many changes of each kind there are, and the words for the first of them."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(("removed", "added", "rewritten", "rewired"), 0)
+        self.lines: dict[str, list[str]] = {kind: [] for kind in self.counts}
+
+    def add(self, kind: str, *forms: tuple[_Seen, Plan]) -> None:
+        """Count a change of a value, whose forms before and after are given with their plans."""
+        if self.counts[kind] < MOST_KEPT:
+            texts = [_form(seen, plan) for seen, plan in forms]
+            self.lines[kind].append(f"{_head(forms[0][0])} {'  =>  '.join(texts)}")
+        self.counts[kind] += 1
+
+
+def _by_node(plan: Plan, kinds: Kinds) -> dict[int, list[_Seen]]:
     groups: dict[int, list[_Seen]] = {}
     for value in plan.values:
-        constant = None if value.constant is None else value.constant.tobytes()
+        # Passes hand constants on as they are, and both plans are alive.
+        constant = None if value.constant is None else id(value.constant)
         sources = tuple([plan.values[operand].node.id for operand in value.inputs])
-        form = (value.op if value.loop is None else value.loop, constant, value.type)
+        what = value.op if value.loop is None else value.loop
+        form = (None if what is None else kinds.number(what), constant, value.type)
         groups.setdefault(value.node.id, []).append(_Seen(form, sources, value))
     return groups
 

@@ -213,7 +213,8 @@ def passes_of(
     request = request_of(graph, outputs, keep, eval_mode=eval_mode)
     plan, _ = plan_for(request)
     found = []
-    for compiler_pass in request.passes:
-        before, plan = plan, compiler_pass(plan)
-        found.append(change_of(compiler_pass.__name__, before, plan))
+    with collector_paused():
+        for compiler_pass in request.passes:
+            before, plan = plan, compiler_pass(plan)
+            found.append(change_of(compiler_pass.__name__, before, plan))
     return PassChanges(tuple(found))

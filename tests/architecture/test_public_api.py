@@ -23,7 +23,7 @@ PROMISED = {
         softmax log_softmax log_sum_exp gather softmax_cross_entropy
     """,
     "binding": "let unsafe_let unsafe_let_all read Reading set_ S",
-    "machines": "TapeMachine LispMachine Program compile_graph function",
+    "machines": "TapeMachine LispMachine Program compile_graph function passes_of NanReport Survey Trace",
     "solvers": """
         VanillaSolver MomentumSolver RMSPropSolver AdamSolver AdamWSolver AdaGradSolver BarzilaiBorweinSolver
     """,
@@ -34,7 +34,7 @@ PROMISED = {
 METHODS = {
     "ExprGraph": "by_name nodes inputs roots subgraph unbind_all to_dot render step",
     "Node": "name shape dtype value grad id op inputs is_scalar is_vector is_matrix",
-    "TapeMachine": "run_all reset close step profile program backend",
+    "TapeMachine": "run_all reset close step run_until profile trace find_nan survey program backend",
     "LispMachine": "run_all",
     "Checkpoint": "restore",
     "RMSPropSolver": "step state_dict load_state_dict",
