@@ -43,6 +43,17 @@ def test_temperature_is_the_power_1_over_t(logits, temperature):
     np.testing.assert_allclose(distribution(np.array(logits) / 1e4, temperature), power / power.sum(), rtol=1e-9)
 
 
+@given(LOGITS, st.floats(0.1, 10), st.integers(1, 9))
+def test_of_the_k_most_probable_each_keeps_its_share(logits, temperature, top_k):
+    p, few = distribution(logits, temperature), distribution(logits, temperature, top_k)
+    kept = np.argsort(-np.array(logits), kind="stable")[:top_k]
+    assert few.sum() == pytest.approx(1)
+    np.testing.assert_allclose(few[kept], p[kept] / p[kept].sum(), rtol=1e-9)
+    assert not np.delete(few, kept).any()
+    with pytest.raises(ValueError, match="at least one"):
+        distribution(logits, temperature, 0)
+
+
 @pytest.mark.parametrize("temperature", [0.0, 1e-320, 1e-300])
 def test_towards_0_the_most_probable_one_is_left(temperature):
     assert distribution([1.0, 3.0, 2.999], temperature).tolist() == [0, 1, 0]
