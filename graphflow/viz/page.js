@@ -27,7 +27,7 @@
     for (const [key, numbers] of nodesOf) {
       for (const number of numbers) boxesOf.set(number, [...(boxesOf.get(number) ?? []), key]);
     }
-    return { ...view, template, nodesOf, boxesOf, svg: null, boxes: new Map(), edges: [], home: null, window: null };
+    return { ...view, template, nodesOf, boxesOf, svg: null, boxes: new Map(), edgesOf: new Map(), home: null, window: null };
   });
 
   const $ = (id) => document.getElementById(id);
@@ -50,7 +50,7 @@
     view = next;
     canvas.replaceChildren(view.svg);
     for (const button of $("views").children) button.setAttribute("aria-checked", String(button.dataset.view === view.name));
-    if (view.window === null) fit(); else show(view.window);
+    if (view.window === null) begin(); else show(view.window);
     drawLegend();
     mark();
     light(null);
@@ -67,7 +67,9 @@
       box.setAttribute("role", "button");
       box.setAttribute("aria-label", [...box.querySelectorAll("text")].map((line) => line.textContent).join(", "));
     }
-    next.edges = [...next.svg.querySelectorAll(".edge")];
+    for (const edge of next.svg.querySelectorAll(".edge")) {
+      for (const key of new Set([edge.dataset.tail, edge.dataset.head])) next.edgesOf.set(key, [...(next.edgesOf.get(key) ?? []), edge]);
+    }
   }
 
   for (const each of views) {
@@ -113,6 +115,15 @@
     const grow = Math.max(1, canvas.clientWidth / (view.home.width + 2 * margin) < 1.6 ? 1 : canvas.clientWidth / 1.6 / (view.home.width + 2 * margin));
     const width = (view.home.width + 2 * margin) * grow, height = (view.home.height + 2 * margin) * grow;
     show({ x: view.home.x + view.home.width / 2 - width / 2, y: view.home.y + view.home.height / 2 - height / 2, width, height });
+  }
+
+  /* All of a picture, or where that is too small to tell anything, its beginning. */
+  function begin() {
+    fit();
+    const tall = canvas.clientHeight / (1.1 * view.home.height);
+    if (scale() > 0.1 || tall < 2 * scale()) return;
+    const width = canvas.clientWidth / tall, height = canvas.clientHeight / tall;
+    show({ x: view.home.x - width / 50, y: view.home.y - 0.05 * view.home.height, width, height });
   }
 
   /* A point of the screen in units of the picture. */
@@ -226,9 +237,7 @@
     const box = view.boxes.get(key), pairs = pairsOf(key).filter((each) => view.boxes.has(each));
     box.classList.add("hot");
     for (const each of pairs) view.boxes.get(each).classList.add("pair");
-    for (const edge of view.edges) {
-      if (edge.dataset.tail === key || edge.dataset.head === key) edge.classList.add("near");
-    }
+    for (const edge of view.edgesOf.get(key) ?? []) edge.classList.add("near");
     if (pairs.length <= 12) drawLinks(box, pairs.map((each) => view.boxes.get(each)));
   }
 

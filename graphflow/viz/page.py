@@ -84,22 +84,21 @@ def _wanted(
     if views is not None:
         if isinstance(views, str) or not views or len(set(views)) < len(views):
             raise OptionError("to_html: views is not usable", got=repr(views), needs="a list of different views")
-        return [_drawn(graph, view, timeout, options) for view in views]
-    found = [_drawn(graph, "auto", timeout, options)]
-    first = found[0].picture.view
-    # Node by node, the raw view says all that the full one does.
-    said = {"raw", "full"} if first == "raw" else {first}
+        return [_drawn(picture_of(graph, view=view, **options), timeout) for view in views]
+    first = picture_of(graph, **options)
+    found = {first.view: _drawn(first, timeout)}
     for view in DRAWN:
-        if view not in said:
+        # Node by node, the raw view says all that the full one does.
+        if not {view, "raw" if view == "full" else view} & set(found):
             with suppress(RenderError):
-                further = _drawn(graph, view, min(timeout, FURTHER_SECONDS), options)
-                # One box says nothing that the others do not say.
-                found += [further] if len(further.picture.boxes) > 1 else []
-    return found
+                picture = picture_of(graph, view=view, **options)
+                # One box says nothing that the others do not say; and asked for one view, a graph may have another.
+                if len(picture.boxes) > 1 and picture.view not in found:
+                    found[picture.view] = _drawn(picture, min(timeout, FURTHER_SECONDS))
+    return [*found.values()]
 
 
-def _drawn(graph: GraphView, view: str, timeout: float, options: Mapping[str, Any]) -> DrawnView:
-    picture = picture_of(graph, view=view, **options)
+def _drawn(picture: Picture, timeout: float) -> DrawnView:
     # The page has a title and a legend of its own.
     return DrawnView(picture, page_svg(draw_picture(replace(picture, title="", legend=()), "svg", timeout)))
 

@@ -240,3 +240,15 @@ def test_the_svg_is_well_formed_and_harmless(name):
     text = GRAPHS[name]().to_html()
     for element in re.findall(r"<svg .*?</svg>", text, re.DOTALL):
         assert svg.dangers(svg.parse(element)) == []
+
+
+def test_each_view_is_there_once():
+    g = gf.ExprGraph()
+    x = gf.vector(g, 2, name="x")
+    for number in range(40):
+        with g.scope(f"layer{number % 4}"):
+            for _ in range(10):
+                x = gf.tanh(x)
+    names = views_of(g.to_html())
+    assert names[0] == "scopes"
+    assert len(set(names)) == len(names)
