@@ -18,7 +18,7 @@ from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, BadSample, Gradient, Op,
 from graphflow.ops.sampling import b8, f32, f64, i64, numbers
 from graphflow.ops.shape import broadcast_to, naming, reshape
 from graphflow.scalars import trace
-from graphflow.tensortype import Shape, TensorType, as_axes, float_dtype
+from graphflow.tensortype import Shape, TensorType, as_axes, float_dtype, same_dtype
 from graphflow.values import Array
 
 # One axis, several, or None for all of them.
@@ -182,9 +182,9 @@ class Extreme(Reduction, abstract=True):
 
     def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
         def gradient_of_x() -> Node:
-            is_extreme = (x == self.spread(y, x)).astype(x.dtype)
-            ties = apply(Sum(self.axes, self.keepdims), is_extreme)
-            return is_extreme * self.spread(dy / ties, x)
+            kept = reshape(y, self.kept_shape(x.type))
+            share = dy / apply(Ties(self.axes, self.keepdims), x, kept)
+            return (x == broadcast_to(kept, x.shape)).astype(x.dtype) * self.spread(share, x)
 
         return (gradient_of_x,)
 
@@ -192,6 +192,44 @@ class Extreme(Reduction, abstract=True):
     def samples(cls) -> Iterable[Sample]:
         yield from super().samples()
         yield Sample(cls((0,)), (np.array([2.0, -1.0, 2.0, -1.0]),), smooth=False)
+
+
+@dataclass(frozen=True)
+class Ties(Reduction):
+    """How many elements along axes equal y, whose shape has size 1 there; counted in the dtype of x."""
+
+    symbol = "ties"
+
+    def infer(self, x: TensorType, y: TensorType) -> TensorType:  # type: ignore[override]  # one input more
+        output = super().infer(x)
+        same_dtype(x, y)
+        if y.shape != self.kept_shape(x):
+            raise ShapeError("cannot compare {0} with {1}", needs=f"shape {self.kept_shape(x)}", operands=[x, y])
+        return output
+
+    def evaluate(self, x: Array, y: Array) -> Array:
+        return np.asarray(np.sum(x == y, axis=self.axes, keepdims=self.keepdims), x.dtype)
+
+    def gradient(self, dy: Node, count: Node, x: Node, y: Node) -> Gradient:
+        return None, None
+
+    def lower(self, x: TensorType, y: TensorType) -> Reduce:
+        before = trace(lambda x, y: (x == y).cast(x.dtype), [x.dtype, y.dtype])
+        return Reduce("sum", self.axes, self.keepdims, before)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        for sample in Max.samples():
+            assert isinstance(sample.op, Max)  # noqa: S101 - for the type checker: they are maxima
+            (x,) = sample.inputs
+            y = Max(sample.op.axes, keepdims=True).evaluate(x)
+            yield Sample(cls(sample.op.axes, sample.op.keepdims), (x, y), smooth=False)
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls((1,)), (f32(2, 3), f32(2)))
+        yield BadSample(cls((1,)), (f32(2, 3), f64(2, 1)), DTypeError)
+        yield BadSample(cls((0,)), (b8(3), b8(1)), DTypeError)
 
 
 @dataclass(frozen=True)
