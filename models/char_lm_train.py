@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 
 if __name__ == "__main__":  # until everything is loaded, Ctrl-C ends the program without a word
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -18,6 +17,7 @@ from typing import Any, final
 import numpy as np
 import numpy.typing as npt
 
+import graphflow as gf
 import program
 from char_data import CharData, prepare
 from char_model import CharModel, WindowGraph, cut_windows
@@ -25,6 +25,7 @@ from char_options import COMMAND, Hyperparameters, new_hyperparameters
 from char_training import CharTraining, first_symbols
 from corpus import Corpus
 from saved_run import Format
+from sharing import Sharing
 from vocabulary import Vocabulary, make_visible
 
 OWN = {"state": (list, "hidden state"), "runs": (int, "number of runs")}
@@ -44,8 +45,8 @@ class CharProgram(program.Program[Hyperparameters, CharData, CharTraining]):
     def prepare(self, corpus: Corpus, chosen: Hyperparameters) -> CharData:
         return prepare(corpus, chosen)
 
-    def make_training(self, data: CharData, chosen: Hyperparameters, backend: str) -> CharTraining:
-        return CharTraining(data, chosen, backend)
+    def make_training(self, data: CharData, chosen: Hyperparameters, backend: str, sharing: Sharing) -> CharTraining:
+        return CharTraining(data, chosen, backend, sharing)
 
     def make_writer(self, symbols: int, chosen: Hyperparameters, backend: str) -> CharModel:
         return CharModel(symbols, chosen, backend)
@@ -67,11 +68,10 @@ class CharProgram(program.Program[Hyperparameters, CharData, CharTraining]):
         return training.model.decoder.value
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], group: gf.parallel.Group | None = None) -> int:
     """Run the command; every failure is one line on stderr and an exit code."""
-    return program.main(CharProgram(), arguments)
+    return program.main(CharProgram(), arguments, group or gf.parallel.Alone())
 
 
 if __name__ == "__main__":
-    program.prepare_process()
-    sys.exit(main(sys.argv[1:]))
+    program.run_script(main)

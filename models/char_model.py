@@ -18,6 +18,7 @@ from cells import Cell, State
 from char_options import Hyperparameters
 
 Ids = npt.NDArray[np.int64]
+States = Sequence[npt.NDArray[np.float32]]
 
 
 @final
@@ -190,8 +191,21 @@ class WindowGraph:
 
     def forget(self) -> None:
         """Bring the states to what they are before a text."""
-        for state, first in zip(self.state, self.model.first_values(), strict=True):
-            gf.let(state, np.tile(first, (self.shape[1], 1)))
+        self.begin_with([np.tile(first, (self.shape[1], 1)) for first in self.model.first_values()])
+
+    def begin_with(self, states: States) -> None:
+        """Go on from these states, [batch, hidden] each."""
+        for state, value in zip(self.state, states, strict=True):
+            gf.let(state, value)
+
+    def states_now(self) -> list[npt.NDArray[np.float32]]:
+        """The states before the next window, copied."""
+        return [state.value for state in self.state]
+
+    def bind(self, window: int, states: States) -> None:
+        """Prepare for a run of one window."""
+        gf.unsafe_let_all(self.slots, (window, window))
+        self.begin_with(states)
 
     def run(self, first: int, count: int, solver: gf.Solver | None = None) -> list[float]:
         """Go through some windows, from the states as they are.

@@ -17,6 +17,10 @@ class DivergedError(Exception):
     """The model's numbers are no longer finite. The message is one line; the program prints it and exits with 1."""
 
 
+class DivergedElsewhereError(DivergedError):
+    """They are finite here and not on another process, which says so."""
+
+
 class UsageError(Exception):
     """The command is not usable. The message is one line; the program prints it and exits with 2."""
 
@@ -58,6 +62,8 @@ def run_command(program: str, command: Callable[[], int]) -> int:
     """
     try:
         return command()
+    except DivergedElsewhereError:
+        return 1
     except DivergedError as error:
         return fail(program, 1, error)
     except (DataError, gf.CheckpointError) as error:

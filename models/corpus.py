@@ -6,6 +6,7 @@ A corpus is its running text; its sentences are the lines of that text, stripped
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import sys
@@ -50,6 +51,16 @@ class Corpus:
         if not lines:
             raise DataError(f"{self.title} is blank: there is no sentence in it")
         object.__setattr__(self, "lines", lines)
+
+    def to_bytes(self) -> bytes:
+        """All of it, for another process."""
+        return json.dumps([self.source, self.title, self.text, self.notes]).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Corpus:
+        """What `to_bytes` gave."""
+        source, title, text, notes = json.loads(data)
+        return cls(source, title, text, tuple(notes))
 
     @property
     def digest(self) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
@@ -141,6 +141,12 @@ class Options:
     plot_dir: Path | None
     render: Path | None
     backend: str
+    accumulate: int
+    deterministic_shards: int | None
+
+    def silenced(self) -> Options:
+        """The same for a process that writes nothing."""
+        return replace(self, progress="none", metrics=None, plot_dir=None, render=None)
 
     def limits(self, preset: str) -> tuple[int, float | None]:
         """How many epochs, and how many seconds at most.
@@ -265,6 +271,19 @@ def _add_showing(parser: argparse.ArgumentParser, samples: int) -> None:
     )
     running = parser.add_argument_group("running")
     running.add_argument("--backend", choices=BACKENDS, default="auto", help="what runs the graph (auto)")
+    running.add_argument(
+        "--accumulate",
+        type=number(int, 1),
+        metavar="K",
+        default=1,
+        help="parts of a batch that each process goes through one after the other (1)",
+    )
+    running.add_argument(
+        "--deterministic-shards",
+        type=number(int, 1),
+        metavar="S",
+        help="parts of a batch in all, added up in one order: then 1, 2 and 4 processes give the same to the last bit",
+    )
     showing.add_argument("--progress", choices=MODES, default="auto", help="on stderr (auto)")
     showing.add_argument("--metrics", type=Path, metavar="FILE", help="figures as JSON Lines")
     showing.add_argument(
@@ -313,3 +332,5 @@ def _check_together(options: Options) -> None:
         raise UsageError("--resume auto needs --checkpoint FILE")
     if options.sample is not None and options.resume in (None, "auto"):
         raise UsageError("--sample needs --resume FILE: a trained model")
+    if options.accumulate > 1 and options.deterministic_shards is not None:
+        raise UsageError("--deterministic-shards says how many parts there are: leave --accumulate out")

@@ -1,6 +1,6 @@
 """What all training programs do: read the command, train or resume under a reporter's eyes, save; or let a model write.
 
-A program is a subclass of `Program`; its file calls `main`, and `begin` and `end` where it is run as a script.
+A program is a subclass of `Program`; its file calls `main`, and `run_script` where it is run as one.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import io
 import math
 import signal
 import sys
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+import graphflow as gf
 from command_line import fail, run_command
 from corpus import Corpus, load_corpus
 from options import Chosen, Command, Options, check_same, parse_options
@@ -26,8 +28,9 @@ from reports import Reporter, cut_back
 from sampling import Sampler, Writer
 from saved_run import Format, SavedRun, load_run, save_run
 from seeds import SAMPLES, generator_for
+from sharing import Sharing
 from stopping import Interruption, Limits
-from training import Data, Training, run
+from training import Data, Follower, Observer, Training, run
 from vocabulary import DataError, Vocabulary
 
 C = TypeVar("C", bound=Chosen)
@@ -63,7 +66,7 @@ class Program(ABC, Generic[C, D, T]):
         """
 
     @abstractmethod
-    def make_training(self, data: D, chosen: C, backend: str) -> T:
+    def make_training(self, data: D, chosen: C, backend: str, sharing: Sharing) -> T:
         """A run at its beginning."""
 
     @abstractmethod
@@ -98,14 +101,22 @@ class Program(ABC, Generic[C, D, T]):
 AnyProgram = Program[Any, Any, Any]
 
 
-def main(program: AnyProgram, arguments: Sequence[str]) -> int:
-    """Run the command; every failure is one line on stderr and an exit code."""
+def main(program: AnyProgram, arguments: Sequence[str], group: gf.parallel.Group) -> int:
+    """Run the command; every failure is one line on stderr and an exit code.
+
+    Where there are several processes, the first reads the command, corpus and checkpoint before the others do: what it
+    complains about is said once.
+    """
 
     def command() -> int:
+        group.first(lambda: parse_options(arguments, program.command))
         options = parse_options(arguments, program.command)
-        return train(program, options) if options.sample is None else write(program, options, options.sample)
+        if options.sample is None:
+            return train(program, options if group.is_first else options.silenced(), group)
+        return write(program, options, options.sample) if group.is_first else 0
 
-    return run_command(program.command.name, command)
+    name = program.command.name
+    return run_command(name if group.is_first else f"rank {group.rank} of {group.size}: {name}", command)
 
 
 def prepare_process() -> None:
@@ -116,39 +127,52 @@ def prepare_process() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def train(program: AnyProgram, options: Options) -> int:
+def run_script(main: Callable[[Sequence[str], gf.parallel.Group], int]) -> NoReturn:
+    """Run a script's main function in all processes that were launched together, and exit."""
+    prepare_process()
+    sys.exit(gf.parallel.run(lambda group: main(sys.argv[1:], group)))
+
+
+def train(program: AnyProgram, options: Options, group: gf.parallel.Group) -> int:
     """Begin or resume a run, and train."""
-    saved = find_saved_run(program, options)
+    sharing = Sharing(group, options.accumulate, options.deterministic_shards)
+    saved = find_saved_run(program, options, group)
     if saved is not None:
         check_same(saved.hyperparameters, options.given, saved.path)
     chosen = program.new_hyperparameters(options.given) if saved is None else saved.hyperparameters
     chosen.make_solver()  # complains about its options before the corpus is read
     checkpoint = options.checkpoint or (Path(saved.path) if saved else None)
-    if checkpoint is not None and not checkpoint.parent.is_dir():
+    if group.is_first and checkpoint is not None and not checkpoint.parent.is_dir():
         raise DataError(f"the checkpoint cannot be saved: there is no folder {str(checkpoint.parent)!r}")
     if options.plot_dir is not None:
         open_folder(options.plot_dir)
-    corpus, data = load_data(program, options, chosen, saved)
+    corpus, data = load_data(program, options, chosen, saved, group)
     if options.render is not None:
         program.render(options.render, len(data.vocabulary), chosen)
-    training = program.make_training(data, chosen, options.backend)
+    training = program.make_training(data, chosen, options.backend, sharing)
     if options.progress != "none":
         print(corpus.title, *data.notes, *training.describe(), describe_ignorance(data), sep="\n", file=sys.stderr)
     if saved is not None:
         saved.restore(training)
+    if not sharing.is_whole:
+        sharing.begin(training.model.graph, training.model.parameters, training.graph.machine)
     return observe(program, training, corpus, options, checkpoint)
 
 
-def load_data(program: AnyProgram, options: Options, chosen: Chosen, saved: SavedRun | None) -> tuple[Corpus, Data]:
-    """The corpus that was asked for, or that of the saved run, which must be the same."""
-    if saved is None:
-        corpus = load_corpus(options.corpus, chosen.reserved)
-        return corpus, program.prepare(corpus, chosen)
-    corpus = load_corpus(options.corpus or saved.source, chosen.reserved)
-    saved.check_corpus(corpus)
-    data = program.prepare(corpus, chosen)
-    saved.check_vocabulary(data.vocabulary)
-    return corpus, data
+def load_data(
+    program: AnyProgram, options: Options, chosen: Chosen, saved: SavedRun | None, group: gf.parallel.Group
+) -> tuple[Corpus, Data]:
+    """The corpus that was asked for, or that of the saved run, which must be the same; the first process reads it."""
+
+    def read() -> bytes:
+        corpus = load_corpus(options.corpus or (saved.source if saved else None), chosen.reserved)
+        if saved is not None:
+            saved.check_corpus(corpus)
+            saved.check_vocabulary(program.prepare(corpus, chosen).vocabulary)
+        return corpus.to_bytes()
+
+    corpus = Corpus.from_bytes(group.share(read))
+    return corpus, program.prepare(corpus, chosen)
 
 
 def describe_ignorance(data: Data) -> str:
@@ -157,14 +181,28 @@ def describe_ignorance(data: Data) -> str:
     return f"knowing nothing costs {math.log(symbols):.3f} nats per character (all {symbols} equally likely)"
 
 
-def find_saved_run(program: AnyProgram, options: Options) -> SavedRun | None:
-    """The run to resume, if any."""
+def find_saved_run(program: AnyProgram, options: Options, group: gf.parallel.Group) -> SavedRun | None:
+    """The run to resume, if any; the first process reads and checks its file, the others get what is in it."""
     if options.resume is None:
         return None
-    if options.resume != "auto":
-        return load_run(options.resume, program.layout)
-    path = options.checkpoint
-    return load_run(path, program.layout) if path is not None and path.exists() else None
+    is_auto = options.resume == "auto"
+    path = options.checkpoint if is_auto else Path(options.resume)
+    found: SavedRun | None = None
+
+    def read() -> bytes:
+        nonlocal found
+        if path is None or (is_auto and not path.exists()):
+            return b""
+        found = load_run(path, program.layout)
+        return path.read_bytes() if group.size > 1 else b""
+
+    content = group.share(read)
+    if content and not group.is_first:
+        with tempfile.NamedTemporaryFile(suffix=".json") as file:
+            file.write(content)
+            file.flush()
+            found = load_run(file.name, program.layout)
+    return found
 
 
 def observe(program: AnyProgram, training: Training, corpus: Corpus, options: Options, checkpoint: Path | None) -> int:
@@ -187,11 +225,14 @@ def observe(program: AnyProgram, training: Training, corpus: Corpus, options: Op
         open_progress(options.progress, sys.stderr, total, unit=training.unit, done=position.items) as progress,
     ):
         reporter = Reporter(training, options, progress, metrics, save)
-        run(training, Limits(epochs, seconds, options.patience), reporter, interruption)
+        follower = Follower(training, saves=checkpoint is not None)
+        is_first = training.sharing.group.is_first
+        observer: Observer = reporter if is_first else follower
+        run(training, Limits(epochs, seconds, options.patience), observer, interruption)
     if options.plot_dir is not None:
         draw_run(options.plot_dir, before, program.drawn_weights(training), reporter.curve)
         program.draw_inside(options.plot_dir, training)
-    if interruption.signal is None:
+    if interruption.signal is None or not is_first:
         return 0
     saved = f"saved to {str(checkpoint)!r}" if checkpoint else "nothing was saved (--checkpoint FILE)"
     return fail(program.command.name, 128 + interruption.signal, f"interrupted; {saved}")

@@ -30,34 +30,41 @@ class Reporter(Observer):
 
     Attributes:
         curve: (epochs, nats per character) by name, for the plot.
-        is_reported: whether nothing was trained since the last report.
+        is_reported, is_saved: whether nothing was trained since the last report or saving.
     """
 
     def __init__(
         self, training: Training, options: Options, progress: Progress, metrics: Metrics, save: Callable[[], None]
     ) -> None:
         self.training, self.options = training, options
-        self.progress, self.metrics, self.save = progress, metrics, save
+        self.progress, self.metrics, self._write = progress, metrics, save
         self.reporting, self.saving = Clock(options.report_every), Clock(options.save_every)
-        self.is_reported = True
+        self.is_reported = self.is_saved = True
         self.curve: dict[str, list[tuple[float, float]]] = {"train": [], "held out": []}
         for epoch, (_, train, held_out) in enumerate(training.position.history, 1):
             self._add_to_curve(epoch, math.nan if train is None else train, held_out)
 
+    @property
+    def saves_now(self) -> bool:
+        return not self.is_saved and self.saving.is_due()
+
+    def save(self) -> None:
+        self._write()
+        self.is_saved = True
+        self.saving.restart()
+
     def batch(self) -> None:
-        self.is_reported = False
+        self.is_reported = self.is_saved = False
         self.progress.update(self.training.position.items, nats=self.training.recent.totals.mean)
         if self.options.report_every and self.reporting.is_due():
             self.report_between()
-        self._save_if_due()
 
     def epoch(self, ended: Totals, held_out: float | None) -> None:
         position = self.training.position
-        self.is_reported = False
+        self.is_reported = self.is_saved = False
         self._record("epoch", position.epoch, ended, held_out)
         if self.reporting.is_due() or position.epoch == 1 or self.training.reports_epochs:
             self._print(f"epoch {position.epoch:,}", ended, held_out)
-        self._save_if_due()
 
     def stopped(self, why: str) -> None:
         self.save()  # before a report, whose reader may have gone with the same Ctrl-C
@@ -77,11 +84,6 @@ class Reporter(Observer):
             when = f"epoch {position.epoch + 1:,}, {share:.0%}"
         self._print(when, recent, held_out)
 
-    def _save_if_due(self) -> None:
-        if self.saving.is_due():
-            self.save()
-            self.saving.restart()
-
     def _print(self, when: str, train: Totals, held_out: float | None) -> None:
         figures = [f"train {train.mean:.3f} nats per character (perplexity {exponential(train.mean):.4g})"]
         if held_out is not None:
@@ -92,7 +94,8 @@ class Reporter(Observer):
             with self.progress.hidden():
                 print(*lines, sep="\n", flush=True)
         except BrokenPipeError:
-            self.save()
+            if self.training.sharing.group.size == 1:  # several processes save together, or not at all
+                self.save()
             raise
         self.is_reported = True
         self.reporting.restart()

@@ -156,9 +156,12 @@ class Unrolled(ABC):
         """
         self.bind(sentences)
         self.machine.run_all()
+        return self.nats_of(sentences), characters_in(sentences)
+
+    def nats_of(self, sentences: Batch) -> float:
+        """The sum of the latest run's losses over the targets of these sentences that are not BLANK, in nats."""
         losses = self.losses.value.reshape(self.model.steps, -1)
-        nats = sum(float(losses[: len(ids) + 1, column].sum(dtype=np.float64)) for column, ids in enumerate(sentences))
-        return nats, characters_in(sentences)
+        return sum(float(losses[: len(ids) + 1, column].sum(dtype=np.float64)) for column, ids in enumerate(sentences))
 
     @abstractmethod
     def train(self, batches: Sequence[Batch], solver: gf.Solver) -> list[float]:

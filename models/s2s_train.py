@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 
 if __name__ == "__main__":  # until everything is loaded, Ctrl-C ends the program without a word
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -27,6 +26,7 @@ from s2s_model import SentenceGraph, Seq2Seq
 from s2s_options import COMMAND, Hyperparameters, new_hyperparameters
 from s2s_training import SentenceTraining, build_model
 from saved_run import Format
+from sharing import Sharing
 from vocabulary import START, Vocabulary, make_visible
 
 LAYOUT = Format("graphflow s2s", 1, Hyperparameters, "sentences", {"order": (dict, "generator state")})
@@ -45,8 +45,8 @@ class SequenceProgram(program.Program[Hyperparameters, Data, SentenceTraining]):
     def prepare(self, corpus: Corpus, chosen: Hyperparameters) -> Data:
         return prepare(corpus, chosen)
 
-    def make_training(self, data: Data, chosen: Hyperparameters, backend: str) -> SentenceTraining:
-        return SentenceTraining(data, chosen, backend)
+    def make_training(self, data: Data, chosen: Hyperparameters, backend: str, sharing: Sharing) -> SentenceTraining:
+        return SentenceTraining(data, chosen, backend, sharing)
 
     def make_writer(self, symbols: int, chosen: Hyperparameters, backend: str) -> Seq2Seq:
         return build_model(symbols, chosen, backend)
@@ -76,11 +76,10 @@ class SequenceProgram(program.Program[Hyperparameters, Data, SentenceTraining]):
         return draw_look(folder, look(copy, [*data.held_out, *data.train][0]), data.vocabulary)
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str], group: gf.parallel.Group | None = None) -> int:
     """Run the command; every failure is one line on stderr and an exit code."""
-    return program.main(SequenceProgram(), arguments)
+    return program.main(SequenceProgram(), arguments, group or gf.parallel.Alone())
 
 
 if __name__ == "__main__":
-    program.prepare_process()
-    sys.exit(main(sys.argv[1:]))
+    program.run_script(main)

@@ -6,10 +6,11 @@ What is trained on lies in items (sentences or windows of text), which an epoch 
 from __future__ import annotations
 
 import math
+import struct
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, final
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from command_line import DivergedError
 from figures import Position, Recent, Totals
 from options import Chosen
 from sampling import Sampler
+from sharing import Sharing
 from stopping import Interruption, Limits
 from vocabulary import Vocabulary
 
@@ -66,6 +68,7 @@ class Training(ABC):
 
     Args:
         data, chosen, model: what it learns from, how, and what learns.
+        sharing: with whom.
         total: how many items an epoch has.
         recent: over how many of the latest items figures are taken.
 
@@ -87,8 +90,8 @@ class Training(ABC):
     evaluator: Evaluator
     sampler: Sampler
 
-    def __init__(self, data: Data, chosen: Chosen, model: Model, *, total: int, recent: int) -> None:
-        self.data, self.chosen, self.model, self.total = data, chosen, model, total
+    def __init__(self, data: Data, chosen: Chosen, model: Model, sharing: Sharing, *, total: int, recent: int) -> None:
+        self.data, self.chosen, self.model, self.sharing, self.total = data, chosen, model, sharing, total
         self.solver = chosen.make_solver()
         self.position = Position()
         self.recent = Recent(min(recent, total))
@@ -120,7 +123,7 @@ class Training(ABC):
 
     @abstractmethod
     def own_state(self) -> dict[str, Any]:
-        """For the checkpoint: what this run needs to go on, besides weights, solver and position."""
+        """For the checkpoint: what this run needs to go on, besides weights, solver and position. All processes ask."""
 
     @abstractmethod
     def check_state(self, position: Position, state: dict[str, Any]) -> None:
@@ -157,7 +160,7 @@ class Training(ABC):
             DivergedError: the loss is not a finite number.
         """
         if not math.isfinite(nats):
-            raise DivergedError(self.explain_divergence())
+            raise self.sharing.diverged(self.explain_divergence)
         self.position.index += items
         self.position.items += items
         for totals in (self.position.running, self.recent):
@@ -169,7 +172,7 @@ class Training(ABC):
         Raises:
             DivergedError: the held-out loss is not a finite number; nothing has changed.
         """
-        position, held_out = self.position, self.evaluator.measure()
+        position, held_out = self.position, self.measure_for_all()
         if held_out is not None and not math.isfinite(held_out):
             done = f"{position.items:,} {self.unit}"
             raise DivergedError(f"the held-out loss is {held_out} after {done}: it diverged")
@@ -182,6 +185,16 @@ class Training(ABC):
             position.since_best = 0 if is_better else position.since_best + 1
         self.begin_epoch()
         return ended, held_out
+
+    def measure_for_all(self) -> float | None:
+        """The held-out loss: rank 0 measures, and all go by its figure."""
+
+        def measured() -> bytes:
+            found = self.evaluator.measure()
+            return b"" if found is None else struct.pack("<d", found)
+
+        found = self.sharing.group.share(measured)
+        return struct.unpack("<d", found)[0] if found else None
 
     def rate(self, totals: Totals) -> float:
         """Items or characters per second."""
@@ -211,6 +224,14 @@ class Training(ABC):
 class Observer(ABC):
     """What is told of a run."""
 
+    @property
+    def saves_now(self) -> bool:
+        """Whether it is time to save."""
+        return False
+
+    def save(self) -> None:  # noqa: B027 - an observer need not save
+        """Save the run; called on all processes together when the first says `saves_now`."""
+
     @abstractmethod
     def batch(self) -> None:
         """After each batch, or several in a row, that does not end an epoch."""
@@ -224,15 +245,51 @@ class Observer(ABC):
         """At the end."""
 
 
+@final
+class Follower(Observer):
+    """On all processes but the first: takes part in saving, and says nothing.
+
+    Args:
+        training: the run.
+        saves: whether it is saved at all.
+    """
+
+    def __init__(self, training: Training, *, saves: bool) -> None:
+        self.training, self.saves = training, saves
+
+    def save(self) -> None:
+        if self.saves:
+            self.training.own_state()
+
+    def batch(self) -> None:
+        pass
+
+    def epoch(self, ended: Totals, held_out: float | None) -> None:
+        pass
+
+    def stopped(self, why: str) -> None:
+        self.save()
+
+
 def run(training: Training, limits: Limits, observer: Observer, interruption: Interruption) -> None:
-    """Train until a limit is reached or the user interrupts.
+    """Train until a limit is reached or the user interrupts, on all processes at the same batch.
 
     Raises:
         DivergedError: the loss is not a finite number.
     """
     began = time.monotonic()
     most = 1
-    while (why := _why_stop(training, limits, interruption, time.monotonic() - began)) is None:
+    group = training.sharing.group
+    while True:
+        why = _why_stop(training, limits, interruption, time.monotonic() - began)
+        if group.size > 1:
+            why, most, saves = _agreed(group, why, most, observer.saves_now)
+        else:
+            saves = observer.saves_now
+        if saves:
+            observer.save()
+        if why is not None:
+            break
         before = time.perf_counter()
         done = training.step(most)
         if training.graph.trains_many:
@@ -243,6 +300,13 @@ def run(training: Training, limits: Limits, observer: Observer, interruption: In
         else:
             observer.batch()
     observer.stopped(why)
+
+
+def _agreed(group: gf.parallel.Group, why: str | None, most: int, saves: bool) -> tuple[str | None, int, bool]:
+    """Whether to stop, as soon as one process says so; how many batches, and whether to save, as the first says."""
+    mine = (float(most), float(saves)) if group.is_first else (0.0, 0.0)
+    stops, batches, saving = group.sums(float(why is not None), *mine)
+    return (why or "another process was interrupted") if stops else None, int(batches), bool(saving)
 
 
 def _why_stop(training: Training, limits: Limits, interruption: Interruption, seconds: float) -> str | None:

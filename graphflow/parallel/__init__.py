@@ -21,9 +21,9 @@ A program is started as `mpiexec -n 4 python train.py`, and hands its main funct
 
 from __future__ import annotations
 
-from graphflow.parallel.gradients import GradientSum
+from graphflow.parallel.gradients import GradientSum, check_shards
 from graphflow.parallel.group import Alone, Group, Ranks
 from graphflow.parallel.launching import Launch, launched, run
 from graphflow.parallel.overlap import OverlappedRun
 
-__all__ = ["Alone", "GradientSum", "Group", "Launch", "OverlappedRun", "Ranks", "launched", "run"]
+__all__ = ["Alone", "GradientSum", "Group", "Launch", "OverlappedRun", "Ranks", "check_shards", "launched", "run"]

@@ -25,10 +25,15 @@ class Outcome:
     seconds: float
 
 
-def mpiexec(ranks: int, *command: str | Path, limit: float = LIMIT, **environment: str) -> Outcome:
-    """Run a Python program on so many ranks: the wheel's own mpiexec, beside this Python."""
-    prefix = [str(MPIEXEC), "-n", str(ranks)] if ranks else []
+def environment(**more: str) -> dict[str, str]:
+    """Of such a program, started from anywhere."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "models")])
+    return {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **more}
+
+
+def mpiexec(ranks: int, *command: str | Path, limit: float = LIMIT, **variables: str) -> Outcome:
+    """Run a Python program on so many ranks, by the wheel's own mpiexec beside this Python; without it on 0."""
+    prefix = [str(MPIEXEC), "-n", str(ranks)] if ranks else []
     began = time.monotonic()
     done = subprocess.run(
         [*prefix, sys.executable, *map(str, command)],
@@ -36,6 +41,6 @@ def mpiexec(ranks: int, *command: str | Path, limit: float = LIMIT, **environmen
         text=True,
         timeout=limit,
         check=False,
-        env={**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **environment},
+        env=environment(**variables),
     )
     return Outcome(done.returncode, done.stdout, done.stderr, time.monotonic() - began)
