@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -132,6 +133,17 @@ def test_a_loss_that_is_not_finite_is_told_once(command, corpus):
     assert "training diverged after" in lines[0]
 
 
+@contextlib.contextmanager
+def started(*command, **streams):
+    """A job that does not outlive its test."""
+    process = subprocess.Popen([str(MPIEXEC), *command], env=environment(), **streams)
+    try:
+        yield process
+    finally:
+        process.terminate()  # mpiexec ends what it has started
+        process.wait(timeout=20)
+
+
 def wait_for(path):
     """Wait until something has been written."""
     deadline = time.monotonic() + 60
@@ -145,12 +157,10 @@ def test_an_interrupt_ends_all_at_the_same_batch_and_the_run_is_saved(number, co
     endless = [*map(str, S2S_RUN)]
     endless[endless.index("--epochs") + 1] = "1000000"
     command = [*endless, "--corpus", str(corpus), "--checkpoint", str(checkpoint), "--metrics", str(metrics)]
-    process = subprocess.Popen(
-        [str(MPIEXEC), "-n", "2", sys.executable, *command], stderr=subprocess.PIPE, text=True, env=environment()
-    )
-    wait_for(metrics)
-    process.send_signal(number)
-    _, said = process.communicate(timeout=20)
+    with started("-n", "2", sys.executable, *command, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(metrics)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=20)
     assert process.returncode in {130, 143}
     assert "interrupted; saved to" in said
     assert said.count("s2s_train.py") == 1
@@ -174,13 +184,11 @@ sys.argv = {command!r}
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
     one, other = [sys.executable, *command], [sys.executable, "-c", noting]
-    process = subprocess.Popen(
-        [str(MPIEXEC), "-n", "1", *one, ":", "-n", "1", *other], stderr=subprocess.DEVNULL, env=environment()
-    )
-    wait_for(metrics)
-    os.kill(int(noted.read_text()), signal.SIGKILL)
-    began = time.monotonic()
-    process.communicate(timeout=20)
+    with started("-n", "1", *one, ":", "-n", "1", *other, stderr=subprocess.DEVNULL) as process:
+        wait_for(metrics)
+        os.kill(int(noted.read_text()), signal.SIGKILL)
+        began = time.monotonic()
+        process.wait(timeout=20)
     assert process.returncode != 0
     assert time.monotonic() - began < 10
     assert json.loads(metrics.read_text("utf-8").splitlines()[0])["event"] == "epoch"
