@@ -58,11 +58,14 @@ from graphflow.initializers import (
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
 from graphflow.ops.activations import elu, gelu, leaky_rectify, leaky_relu, mish, swish
+from graphflow.ops.alignment import ctc_loss
 from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub
 from graphflow.ops.choosing import by_indices
 from graphflow.ops.circular import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, logical_xor, lt, lte, ne, where
 from graphflow.ops.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d, im2col
+from graphflow.ops.diagonals import diag, diag_flat, diagonal, trace
+from graphflow.ops.element_losses import binary_xent, binary_xent_with_logits, huber, mse
 from graphflow.ops.elementary import (
     abs,
     cast,
@@ -84,13 +87,16 @@ from graphflow.ops.elementary import (
     tanh,
 )
 from graphflow.ops.extremes import clip, hard_sigmoid, hard_tanh, max_between, min_between
+from graphflow.ops.index_notation import einsum
 from graphflow.ops.indexing import gather, scatter_add
 from graphflow.ops.joining import concat, stack
-from graphflow.ops.linear import matmul, outer, outer_prod
-from graphflow.ops.losses import softmax_cross_entropy
+from graphflow.ops.linear import batched_matmul, matmul, outer, outer_prod
+from graphflow.ops.logarithms import log_add_exp
+from graphflow.ops.losses import nll, soft_cross_entropy, softmax_cross_entropy
 from graphflow.ops.modes import by_mode
 from graphflow.ops.noise import binomial, dropout, gaussian, uniform
 from graphflow.ops.normalisation import batch_norm, group_norm, layer_norm
+from graphflow.ops.norms import norm
 from graphflow.ops.padding import pad
 from graphflow.ops.parts import at, flip, split, unconcat
 from graphflow.ops.places import argmax, argmin
@@ -101,9 +107,11 @@ from graphflow.ops.repeating import repeat, tile
 from graphflow.ops.rounding import ceil, floor, round
 from graphflow.ops.running import cumsum
 from graphflow.ops.shape import broadcast_to, expand_dims, ravel, reshape, size_of, squeeze, transpose
+from graphflow.ops.simplex import sparsemax
 from graphflow.ops.slicing import slice_
 from graphflow.ops.softmax_family import log_softmax, log_sum_exp, softmax
 from graphflow.ops.spread import std, var
+from graphflow.ops.tensor_products import dot, tensordot
 from graphflow.ops.upsampling import upsample, upsample2d
 from graphflow.passes.changes import PassChange, PassChanges
 from graphflow.positions import S
@@ -201,6 +209,9 @@ __all__ = [
     "average_pool2d",
     "backpropagate",
     "batch_norm",
+    "batched_matmul",
+    "binary_xent",
+    "binary_xent_with_logits",
     "binomial",
     "broadcast_to",
     "by_indices",
@@ -217,9 +228,15 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "cos",
+    "ctc_loss",
     "cube",
     "cumsum",
+    "diag",
+    "diag_flat",
+    "diagonal",
+    "dot",
     "dropout",
+    "einsum",
     "elu",
     "eq",
     "erf",
@@ -248,6 +265,7 @@ __all__ = [
     "hard_tanh",
     "he_n",
     "he_u",
+    "huber",
     "im2col",
     "int64",
     "inverse",
@@ -260,6 +278,7 @@ __all__ = [
     "log",
     "log1p",
     "log2",
+    "log_add_exp",
     "log_softmax",
     "log_sum_exp",
     "logical_and",
@@ -278,10 +297,13 @@ __all__ = [
     "min",
     "min_between",
     "mish",
+    "mse",
     "ne",
     "neg",
+    "nll",
     "nn",
     "node_from_any",
+    "norm",
     "one_hot",
     "ones",
     "orthogonal",
@@ -308,9 +330,11 @@ __all__ = [
     "sin",
     "size_of",
     "slice_",
+    "soft_cross_entropy",
     "softmax",
     "softmax_cross_entropy",
     "softplus",
+    "sparsemax",
     "split",
     "sqrt",
     "square",
@@ -323,7 +347,9 @@ __all__ = [
     "tan",
     "tanh",
     "tensor",
+    "tensordot",
     "tile",
+    "trace",
     "transpose",
     "unconcat",
     "uniform",

@@ -72,12 +72,14 @@ class Sample:
         inputs: one array for each input.
         smooth: False where finite differences mean nothing (a kink, a tie).
         fixed: inputs that keep their dtype and get no gradient (ids, conditions).
+        order: how many times it can be differentiated; tests try two at most.
     """
 
     op: Op
     inputs: tuple[Array, ...]
     smooth: bool = True
     fixed: tuple[int, ...] = ()
+    order: int = 2
 
 
 @dataclass(frozen=True)

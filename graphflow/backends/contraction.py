@@ -39,32 +39,30 @@ def _as_product(
 ) -> Action | None:
     """One call of numpy's products, where labels and strides allow it without copying."""
     shared = [label for label in left_labels if label in right_labels]
-    batch = tuple(label for label in out if label in shared)
     summed = tuple(label for label in shared if label not in out)
     rows = tuple(label for label in out if label not in right_labels)
     columns = tuple(label for label in out if label not in left_labels)
-    if out != batch + rows + columns or output.size == 0:
+    if output.size == 0:
         return None
-    if not summed and not batch:
+    if not summed and out == rows + columns:
         first = left.transpose([left_labels.index(label) for label in rows])
         second = right.transpose([right_labels.index(label) for label in columns])
         return partial(np.multiply, first.reshape(first.shape + (1,) * second.ndim), second, output)
-    first_matrix = _grouped(left, left_labels, (batch, rows, summed))
-    second_matrix = _grouped(right, right_labels, (batch, summed, columns))
-    target = _grouped(output, out, (batch, rows, columns))
-    if first_matrix is None or second_matrix is None or target is None:
-        return None
-    if batch:
-        return partial(np.matmul, first_matrix, second_matrix, target)
-    # A vector is given to BLAS as a vector: its product with a matrix is cheaper than that of a one-row matrix.
-    first = first_matrix[0] if rows else first_matrix[0, 0]
-    second = second_matrix[0] if columns else second_matrix[0, :, 0]
-    return partial(
-        np.dot,
-        first,
-        second,
-        target.reshape([size for size, group in zip(target.shape, (batch, rows, columns), strict=True) if group]),
-    )
+    # Where the axes of one side do not lie together, all but the last are a batch along which the other side stays.
+    for own, other in ((rows, columns), (rows[-1:], columns[-1:])):
+        batch = tuple(label for label in out if label not in (*own, *other))
+        first_matrix = _grouped(left, left_labels, batch, (own, summed))
+        second_matrix = _grouped(right, right_labels, batch, (summed, other))
+        target = _grouped(output, out, batch, (own, other))
+        if first_matrix is None or second_matrix is None or target is None:
+            continue
+        if batch or not target.flags.c_contiguous:
+            return partial(np.matmul, first_matrix, second_matrix, target)
+        # A vector is given to BLAS as a vector: its product with a matrix is cheaper than that of a one-row matrix.
+        vectors = first_matrix if own else first_matrix[0], second_matrix if other else second_matrix[:, 0]
+        sizes = [size for size, group in zip(target.shape, (own, other), strict=True) if group]
+        return partial(np.dot, *vectors, target.reshape(sizes))
+    return None
 
 
 def _with_copies(
@@ -98,10 +96,14 @@ def _with_copies(
     ]
 
 
-def _grouped(array: Array, labels: Labels, groups: tuple[Labels, Labels, Labels]) -> Array | None:
-    """The array as a stack of matrices, one axis for each group of labels; None where that needs a copy."""
-    order = [labels.index(label) for group in groups for label in group]
-    moved = array.transpose(order)
+def _grouped(array: Array, labels: Labels, batch: Labels, groups: tuple[Labels, Labels]) -> Array | None:
+    """The array as matrices, one axis for each group of labels, behind the batch; None where that needs a copy.
+
+    Along an axis of the batch that the array does not have it gets a size of 1.
+    """
+    own = [label for label in batch if label in labels]
+    moved = array.transpose([labels.index(label) for label in (*own, *groups[0], *groups[1])])
     sizes = dict(zip(labels, array.shape, strict=True))
-    grouped = moved.reshape([math.prod(sizes[label] for label in group) for group in groups])
+    shape = [sizes.get(label, 1) for label in batch]
+    grouped = moved.reshape(shape + [math.prod(sizes[label] for label in group) for group in groups])
     return grouped if np.may_share_memory(grouped, array) else None

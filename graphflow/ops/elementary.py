@@ -16,7 +16,7 @@ from graphflow.graph import apply
 from graphflow.loops import Map
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, BadSample, Gradient, Op, Sample
-from graphflow.ops.comparisons import where
+from graphflow.ops.comparisons import quotient, where
 from graphflow.ops.sampling import b8, i64, integers, numbers
 from graphflow.scalars import Scalar
 from graphflow.tensortype import TensorType, float_dtype
@@ -101,7 +101,7 @@ class Log(Unary):
         return np.log(x)
 
     def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
-        return (lambda: dy / x,)
+        return (lambda: quotient(dy, x),)
 
     def scalar(self, x: Scalar) -> Scalar:
         return x.log()
@@ -162,7 +162,7 @@ class Sqrt(Unary):
         return np.sqrt(x)
 
     def gradient(self, dy: Node, y: Node, x: Node) -> Gradient:
-        return (lambda: dy * 0.5 / y,)
+        return (lambda: quotient(dy * 0.5, y),)
 
     def scalar(self, x: Scalar) -> Scalar:
         return x.sqrt()

@@ -130,6 +130,19 @@ def check_ids(ids: Array, count: int, what: str) -> None:
         raise error
 
 
+def as_ids(ids: object, what: str) -> Array:
+    """Ids that are no node as an array.
+
+    Raises:
+        DTypeError: no whole numbers. BindingError: no numbers at all.
+    """
+    array = as_array(ids, f"{what}: the ids")
+    # numpy gives an empty list the dtype float64.
+    if array.dtype.kind not in "iu" and array.size:
+        raise DTypeError(f"{what}: the ids are not whole numbers", got=str(array.dtype), needs="int64")
+    return array.astype(int64)
+
+
 def apply_with_ids(op: Op, others: Sequence[Node], place: int, ids: object, count: int | None) -> Node:
     """Append `op` to its other operands and, at `place` among them, ids: a node, or numbers that become a constant.
 
@@ -142,10 +155,7 @@ def apply_with_ids(op: Op, others: Sequence[Node], place: int, ids: object, coun
         if ids.is_constant and ids.dtype == int64 and ids.storage is not None and count is not None:
             check_ids(ids.storage, count, op.name)
         return apply(op, *others[:place], ids, *others[place:])
-    array = as_array(ids, f"{op.name}: the ids")
-    # numpy gives an empty list the dtype float64.
-    if array.dtype.kind not in "iu" and array.size:
-        raise DTypeError(f"{op.name}: the ids are not whole numbers", got=str(array.dtype), needs="int64")
+    array = as_ids(ids, op.name)
     if count is not None:
         check_ids(array, count, op.name)
     types = [other.type for other in others]
@@ -157,7 +167,7 @@ def apply_with_ids(op: Op, others: Sequence[Node], place: int, ids: object, coun
         names.insert(place, "ids")
         error.about(op.name, [f"{name}: {value}" for name, value in zip(names, types, strict=True)], names)
         raise
-    return apply_with_ids(op, others, place, others[0].graph.constant(array.astype(int64)), None)
+    return apply_with_ids(op, others, place, others[0].graph.constant(array), None)
 
 
 def gather(table: Node, ids: object) -> Node:

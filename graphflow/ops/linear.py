@@ -237,6 +237,33 @@ def outer(x: object, y: object) -> Node:
 outer_prod = outer
 
 
+def batched_matmul(x: object, y: object, *, transpose_left: bool = False, transpose_right: bool = False) -> Node:
+    """out[..., i, k] = sum over j of x[..., i, j] * y[..., j, k]: a product of matrices for each place of a batch.
+
+    Args:
+        x: a batch of matrices [..., i, j]; with `transpose_left` [..., j, i].
+        y: a batch of matrices [..., j, k], of the same dtype; with `transpose_right` [..., k, j].
+        transpose_left: read x with its last two axes exchanged; nothing is copied.
+        transpose_right: the same for y.
+
+    Returns:
+        [..., i, k]; the axes in front broadcast as in numpy.
+
+    Raises:
+        ShapeError: the sizes do not fit, or an operand has no matrices. DTypeError: two dtypes, or bool.
+
+    Example:
+        >>> import graphflow as gf
+        >>> g = gf.ExprGraph()
+        >>> x, y = gf.tensor(g, (7, 2, 3)), gf.tensor(g, (7, 4, 3))
+        >>> print(gf.batched_matmul(x, y, transpose_right=True).type)
+        float32[7, 2, 4]
+
+    Source: Gorgonia BatchedMatMul.
+    """
+    return apply(MatMul(bool(transpose_left), bool(transpose_right)), x, y)
+
+
 def _number_dtype(*types: TensorType) -> DType:
     dtype = same_dtype(*types)
     if dtype == bool_:

@@ -222,7 +222,8 @@ def _log_of_sum(x: Array, axis: int) -> Array:
     return logarithm
 
 
-def _apply(op: type[AlongAxis], x: Node, axis: int, *options: bool) -> Node:
+def apply_along(op: type[AlongAxis], x: Node, axis: int, *options: bool) -> Node:
+    """Append an op along one axis, which may be counted from the back."""
     check_nodes(op.symbol, [x])
     with naming(op.symbol, x):
         found = as_axis(axis, x.dims) if x.dims else 0
@@ -255,7 +256,7 @@ def softmax(x: Node, axis: int = -1) -> Node:
 
     Source: Gorgonia SoftMax; torch softmax.
     """
-    return _apply(Softmax, x, axis)
+    return apply_along(Softmax, x, axis)
 
 
 def log_softmax(x: Node, axis: int = -1) -> Node:
@@ -270,7 +271,7 @@ def log_softmax(x: Node, axis: int = -1) -> Node:
 
     Source: Gorgonia LogSoftMax; torch log_softmax.
     """
-    return _apply(LogSoftmax, x, axis)
+    return apply_along(LogSoftmax, x, axis)
 
 
 def log_sum_exp(x: Node, axis: int = -1, *, keepdims: bool = False) -> Node:
@@ -289,4 +290,4 @@ def log_sum_exp(x: Node, axis: int = -1, *, keepdims: bool = False) -> Node:
 
     Source: Gorgonia LogSumExp; torch logsumexp.
     """
-    return _apply(LogSumExp, x, axis, keepdims)
+    return apply_along(LogSumExp, x, axis, keepdims)

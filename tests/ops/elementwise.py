@@ -30,13 +30,13 @@ def same_bits(left, right):
     )
 
 
-def run(build: Callable[..., gf.Node], *arrays, dtype=None):
+def run(build: Callable[..., gf.Node], *arrays, dtype=None, backend="auto"):
     """The value of `build(*nodes)`, the nodes holding the arrays."""
     g = gf.ExprGraph()
     nodes = [gf.tensor(g, np.shape(array), dtype=dtype, value=np.asarray(array)) for array in arrays]
     result = build(*nodes)
     reading = gf.read(result)
-    with gf.TapeMachine(g) as machine:
+    with gf.TapeMachine(g, backend=backend) as machine:
         machine.run_all()
         return reading.value
 

@@ -12,6 +12,7 @@ from graphflow.dtypes import int64
 from graphflow.errors import PositionError
 from graphflow.ops.losses import SoftmaxCrossEntropy, SoftmaxCrossEntropyGradient
 from graphflow.ops.sampling import integers, numbers
+from graphflow.testing.agreement import available_backends
 from tests.ops.elementwise import assert_gradients_match_differences, gradients, run
 
 SIZES = [1.0, 30.0, 100.0, 1e3, 1e4]
@@ -184,3 +185,64 @@ def test_the_third_derivative_matches_differences():
         return gf.grad(gf.sum(first * first), x)[0]
 
     assert_gradients_match_differences(second, numbers(2, 3))
+
+
+# --- weights, rows that do not count, log-probabilities, distributions ------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", available_backends())
+@pytest.mark.parametrize("is_node", [False, True])
+@pytest.mark.parametrize("ignore", [-1, 2])
+def test_rows_of_an_ignored_id_cost_nothing_and_move_nothing(backend, is_node, ignore):
+    logits, ids = numbers(4, 3), np.array([0, ignore, 1, ignore])
+    weights = np.array([1.0, 2.0, 5.0])
+    is_used = ids != ignore
+    safe = np.where(is_used, ids, 0)
+    expected = np.where(is_used, expected_loss(logits, safe) * weights[safe], 0.0)
+    for build in (gf.softmax_cross_entropy, lambda x, *rest, **more: gf.nll(gf.log_softmax(x), *rest, **more)):
+        g = gf.ExprGraph()
+        x = gf.matrix(g, (4, 3), dtype="float64", value=logits)
+        given_ids = gf.vector(g, 4, dtype="int64", value=ids) if is_node else ids
+        loss = build(x, given_ids, weights=weights, ignore=ignore)
+        gf.grad(gf.sum(loss), x)
+        gf.TapeMachine(g, backend=backend, keep="all").run_all()
+        np.testing.assert_allclose(loss.value, expected, rtol=1e-12)
+        slope = expected_gradient(logits, safe, is_used * weights[safe])
+        np.testing.assert_allclose(x.grad, slope, rtol=1e-12, atol=1e-15)
+
+
+def test_an_id_out_of_range_that_is_not_ignored_is_refused():
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (2, 3))
+    with pytest.raises(PositionError):
+        gf.softmax_cross_entropy(x, [0, 3], ignore=-1)
+    with pytest.raises(gf.ShapeError, match="nll: the weights do not fit"):
+        gf.nll(x, [0, 1], weights=[1.0, 1.0])
+    assert len(g) == 1
+
+
+def test_nll_is_minus_the_chosen():
+    s = numbers(2, 3, 4)
+    ids = integers(2, 3, high=4)
+    np.testing.assert_array_equal(run(lambda s: gf.nll(s, ids), s), -np.take_along_axis(s, ids[..., None], -1)[..., 0])
+    assert_gradients_match_differences(lambda s: gf.nll(s * s, ids), s)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_cross_entropy_of_distributions(size):
+    logits = (size * numbers(6, 5, low=-1.0, high=1.0)).astype(np.float32)
+    targets = expected_probabilities(numbers(6, 5, seed=1)).astype(np.float32)
+    wide = logits.astype(np.float64)
+    logarithms = np.log(expected_probabilities(wide)) if size < 1e3 else None
+    found = run(gf.soft_cross_entropy, logits, targets)
+    if logarithms is not None:
+        np.testing.assert_allclose(found, -(targets * logarithms).sum(1).astype(np.float64), rtol=1e-5)
+    one_hot = np.eye(5, dtype=np.float32)[[0, 1, 2, 3, 4, 0]]
+    found = run(gf.soft_cross_entropy, logits, one_hot)
+    np.testing.assert_allclose(found, expected_loss(logits, one_hot.argmax(1)), rtol=2e-6, atol=2e-7)
+
+
+def test_the_cross_entropy_of_distributions_along_any_axis():
+    x, t = numbers(3, 4, 2), numbers(4, 1, low=0.0, seed=1)
+    assert run(lambda x, t: gf.soft_cross_entropy(x, t, 1), x, t).shape == (3, 2)
+    assert_gradients_match_differences(lambda x, t: gf.soft_cross_entropy(x, t, 1), x, t)
