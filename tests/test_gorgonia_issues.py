@@ -284,6 +284,84 @@ def test_log_sum_exp_of_a_matrix(backend):
         np.testing.assert_allclose(y.value, expected)
 
 
+def test_log_of_one_minus_sigmoid_and_its_kind_are_stable(backend):
+    """log(1 - sigmoid(x)), exp(x) - 1 and log(1 + x) were computed as written: the constant 1 was not recognised."""
+    g = gf.ExprGraph()
+    x = gf.scalar(g, value=1e-6)
+    logit = gf.scalar(g, value=1e3)
+    y = gf.log(1.0 - gf.sigmoid(logit)), gf.exp(x) - 1.0, gf.log(1.0 + x)
+    gf.grad(y[0] + y[1] + y[2], x, logit)
+    run(g, backend, keep="all")
+    np.testing.assert_allclose([node.value for node in y], [-1e3, np.expm1(1e-6), np.log1p(1e-6)], rtol=1e-6)
+    np.testing.assert_allclose([logit.grad, x.grad], [-1.0, 2.0], rtol=1e-6)
+
+
+def test_pull_536_binary_xent_of_certainty_is_no_nan(backend):
+    """0 * log(0) made the loss and its gradient NaN."""
+    g = gf.ExprGraph()
+    p = gf.vector(g, 2, value=[0.0, 1.0])
+    loss = gf.binary_xent(p, [0.0, 1.0])
+    gf.grad(gf.sum(loss), p)
+    run(g, backend, keep="all")
+    assert loss.value.tolist() == [0.0, 0.0]
+    assert p.grad.tolist() == [1.0, -1.0]
+
+
+@pytest.mark.parametrize("p", [1, 3])
+def test_norms_of_negative_numbers(backend, p):
+    """For p other than 2 the absolute value was left out."""
+    g = gf.ExprGraph()
+    x = gf.vector(g, 2, dtype="float64", value=[-3.0, 1.0])
+    y = gf.norm(x, p)
+    gf.grad(y, x)
+    run(g, backend, keep="all")
+    np.testing.assert_allclose(y.value, {1: 4.0, 3: 28.0 ** (1 / 3)}[p])
+    np.testing.assert_allclose(x.grad, {1: [-1.0, 1.0], 3: np.array([-9.0, 1.0]) / 28.0 ** (2 / 3)}[p])
+
+
+def test_a_full_tensordot_is_a_scalar(backend):
+    """The full contraction of two vectors declared shape () and gave shape (1)."""
+    g = gf.ExprGraph()
+    x, y = gf.vector(g, 2, value=[1.0, 2.0]), gf.vector(g, 2, value=[3.0, 4.0])
+    z = gf.tensordot(x, y, 1)
+    gf.grad(z, x)
+    run(g, backend)
+    assert z.shape == z.value.shape == ()
+    assert z.value == 11.0
+    assert x.grad.tolist() == [3.0, 4.0]
+
+
+def test_the_mean_of_ctc_losses_scales_their_gradient(backend):
+    """The mean reduction divided the losses and left the gradient as it was."""
+    gradients = {}
+    for reduction in ("mean", "sum"):
+        g = gf.ExprGraph()
+        x = gf.tensor(g, (4, 2, 3), dtype="float64", value=np.log(np.full((4, 2, 3), 1 / 3)))
+        gf.grad(gf.ctc_loss(x, [[1, 2], [2, 1]], reduction=reduction), x)
+        run(g, backend)
+        gradients[reduction] = x.grad
+    np.testing.assert_allclose(gradients["mean"], gradients["sum"] / 4, rtol=1e-12)
+    np.testing.assert_allclose(gradients["sum"].sum(-1), -1.0, rtol=1e-12)
+
+
+def test_diag_flat_has_a_gradient(backend):
+    """It had none."""
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (2, 2), value=[[1.0, 2.0], [3.0, 4.0]])
+    gf.grad(gf.sum(gf.diag_flat(x) ** 2.0), x)
+    run(g, backend)
+    assert x.grad.tolist() == [[2.0, 4.0], [6.0, 8.0]]
+
+
+def test_sparsemax_has_the_right_gradient_on_the_lisp_machine():
+    """It was one of those that failed there."""
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3, dtype="float64", value=[1.0, 0.5, -1.0])
+    (dx,) = gf.grad(gf.sparsemax(x)[0], x)
+    gf.LispMachine(g).run_all()
+    np.testing.assert_allclose(dx.value, [0.5, -0.5, 0.0])
+
+
 def test_gathering_checks_its_ids_and_has_a_gradient(backend):
     """ByIndices gave row 0 for an id out of range, and a wrong gradient along axis 1."""
     g = gf.ExprGraph()

@@ -28,6 +28,10 @@ from graphflow.ops.shape import expand_dims, squeeze
 from graphflow.tensortype import TensorType, float_dtype
 from graphflow.values import Array
 
+# The logarithm of what is impossible: minus infinity would have no distance to itself.
+IMPOSSIBLE = -1e250
+# The logarithm of what adds nothing to 1, and is still far from the smallest number.
+NOTHING = -690.0
 REDUCTIONS = ("mean", "sum", "none")
 WITHOUT_LOOP = "a recurrence over time; all sequences and states of a step at once"
 
@@ -62,7 +66,7 @@ class CtcLoss(Op):
 
     def evaluate(self, log_probs: Array, targets: Array, steps: Array, counts: Array) -> Array:
         lattice = _lattice(self.blank, log_probs, targets, steps, counts)
-        losses: Array = -_total(_forward(lattice)[-1], lattice)
+        losses: Array = 0.0 - _total(_forward(lattice)[-1], lattice)[:, 0]
         return losses.astype(log_probs.dtype)
 
     def gradient(self, dy: Node, y: Node, log_probs: Node, targets: Node, steps: Node, counts: Node) -> Gradient:
@@ -115,13 +119,10 @@ class CtcLossGradient(Op):
 
     def evaluate(self, dy: Array, log_probs: Array, targets: Array, steps: Array, counts: Array) -> Array:
         lattice = _lattice(self.blank, log_probs, targets, steps, counts)
-        forward = _forward(lattice)
-        total = _total(forward[-1], lattice)
-        shares = np.zeros(log_probs.shape, np.float64)
-        places = np.arange(len(targets))[:, None], lattice.labels
-        for step, share in _shares(lattice, forward, total):
-            np.add.at(shares[step], places, share)
-        # What takes no part counts as 0, also where dy is not a number of any size.
+        time, batch, classes = log_probs.shape
+        # The shares of all states of one class add up.
+        places = np.arange(time * batch).reshape(time, batch, 1) * classes + lattice.labels
+        shares = np.bincount(places.ravel(), _shares(lattice).ravel(), log_probs.size).reshape(log_probs.shape)
         result: Array = -shares * dy[:, None]
         return result.astype(log_probs.dtype)
 
@@ -149,8 +150,8 @@ class _Lattice(NamedTuple):
     Attributes:
         labels: [batch, states], the class of each state.
         emitted: [time, batch, states], the log-probability of that class.
-        skips: [batch, states], whether a state may follow the one before the last.
-        steps, counts: [batch], time steps and labels in use.
+        skips: [batch, states], 0 where a state may follow the one before the last, else IMPOSSIBLE.
+        steps, counts: [batch, 1], time steps and labels in use.
     """
 
     labels: Array
@@ -169,61 +170,76 @@ def _lattice(blank: int, log_probs: Array, targets: Array, steps: Array, counts:
     is_wrong = is_used & ((targets < 0) | (targets >= log_probs.shape[2]) | (targets == blank))
     if is_wrong.any():
         needs = f"classes from 0 to {log_probs.shape[2] - 1} other than the blank, {blank}"
-        raise PositionError("ctc_loss: a target is no class", got=f"{np.extract(is_wrong, targets)[0]}", needs=needs)
+        wrong = np.extract(is_wrong, targets)[0]
+        raise PositionError("ctc_loss: a target is no class", got=f"{wrong}", needs=needs)
     labels = np.full((len(targets), 2 * targets.shape[1] + 1), blank)
     labels[:, 1::2] = np.where(is_used, targets, blank)
-    skips = np.zeros(labels.shape, bool)
-    skips[:, 2:] = (labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2])
-    emitted = np.take_along_axis(log_probs.astype(np.float64), labels[None], 2)
-    return _Lattice(labels, emitted, skips, steps, counts)
+    skips = np.full(labels.shape, IMPOSSIBLE)
+    skips[:, 2:] = np.where((labels[:, 2:] != blank) & (labels[:, 2:] != labels[:, :-2]), 0.0, IMPOSSIBLE)
+    emitted = np.maximum(np.take_along_axis(log_probs.astype(np.float64), labels[None], 2), IMPOSSIBLE)
+    return _Lattice(labels, emitted, skips, steps[:, None], counts[:, None])
 
 
-def _forward(lattice: _Lattice) -> list[Array]:
-    """For each step, and before the first, the log-probability of being in a state and having said what leads there."""
-    start = np.full(lattice.labels.shape, -np.inf)
-    found = [start]
+def _log_of_sum(first: Array, second: Array, third: Array) -> Array:
+    """log(exp + exp + exp); what is far below the largest counts as nothing before its exponential underflows."""
+    largest = np.maximum(np.maximum(first, second), third)
+    total = np.exp(np.maximum(first - largest, NOTHING))
+    total += np.exp(np.maximum(second - largest, NOTHING))
+    total += np.exp(np.maximum(third - largest, NOTHING))
+    result: Array = np.log(total) + largest
+    return result
+
+
+def _forward(lattice: _Lattice) -> Array:
+    """[time + 1, batch, states]: the log-probability of being in a state after each step, and before the first."""
+    time, batch, states = lattice.emitted.shape
+    # Two states in front that nobody is ever in.
+    found = np.full((time + 1, batch, states + 2), IMPOSSIBLE)
     for step, emitted in enumerate(lattice.emitted):
-        before = found[-1]
+        before = found[step]
         if step == 0:
-            now = start.copy()
-            now[:, :2] = emitted[:, :2]
+            now = np.where(np.arange(states) < 2, emitted, IMPOSSIBLE)
         else:
-            now = before.copy()
-            now[:, 1:] = np.logaddexp(now[:, 1:], before[:, :-1])
-            now[:, 2:] = np.where(lattice.skips[:, 2:], np.logaddexp(now[:, 2:], before[:, :-2]), now[:, 2:])
-            now += emitted
+            now = _log_of_sum(before[:, 2:], before[:, 1:-1], before[:, :-2] + lattice.skips) + emitted
         # A sequence that has ended stays where it is.
-        found.append(np.where((step < lattice.steps)[:, None], now, before))
-    return found
+        np.copyto(found[step + 1, :, 2:], np.where(step < lattice.steps, now, before[:, 2:]))
+    inside: Array = found[:, :, 2:]
+    return inside
+
+
+def _is_last(lattice: _Lattice) -> Array:
+    """[batch, states]: the states in which a sequence may end."""
+    behind = np.arange(lattice.labels.shape[1]) - 2 * lattice.counts
+    return (behind == 0) | (behind == -1)
 
 
 def _total(last: Array, lattice: _Lattice) -> Array:
-    """The log-probability of the whole: of the states that may be the last ones."""
-    rows, states = np.arange(len(last)), 2 * lattice.counts
-    label = np.where(lattice.counts > 0, last[rows, np.maximum(states - 1, 0)], -np.inf)
-    total: Array = np.logaddexp(last[rows, states], label)
+    """[batch, 1]: the log-probability of the whole, from those of the states at the end; minus infinity for none."""
+    ends = np.where(_is_last(lattice), last, IMPOSSIBLE)
+    blank, label = (ends[:, place::2].max(1, initial=IMPOSSIBLE)[:, None] for place in (0, 1))
+    total = np.logaddexp(blank, label)
     # Nothing said in no time is certain.
-    return np.where(lattice.steps == 0, np.where(lattice.counts == 0, 0.0, -np.inf), total)
+    total = np.where(lattice.steps == 0, np.where(lattice.counts == 0, 0.0, IMPOSSIBLE), total)
+    return np.where(total <= IMPOSSIBLE / 2, -np.inf, total)
 
 
-def _shares(lattice: _Lattice, forward: list[Array], total: Array) -> Iterable[tuple[int, Array]]:
-    """For each step, the last one first, the probability of each state given the labels."""
-    behind = np.arange(lattice.labels.shape[1]) - 2 * lattice.counts[:, None]
-    is_last = (behind == 0) | (behind == -1)
-    after = np.full(lattice.labels.shape, -np.inf)
-    is_possible = np.isfinite(total)[:, None]
-    for step in range(len(lattice.emitted) - 1, -1, -1):
-        left = lattice.steps[:, None] - step
-        after = np.where(left == 1, np.where(is_last, 0.0, -np.inf), after)
-        with np.errstate(invalid="ignore"):
-            share = np.exp(forward[step + 1] + after - total[:, None])
-        # A sum that is not a number shows in every share of it.
-        yield step, np.where((left >= 1) & (is_possible | np.isnan(total)[:, None]), share, 0.0)
-        ahead = after + lattice.emitted[step]
-        before = ahead.copy()
-        before[:, :-1] = np.logaddexp(before[:, :-1], ahead[:, 1:])
-        before[:, :-2] = np.where(lattice.skips[:, 2:], np.logaddexp(before[:, :-2], ahead[:, 2:]), before[:, :-2])
-        after = before
+def _shares(lattice: _Lattice) -> Array:
+    """[time, batch, states]: the probability of being in each state, given the labels."""
+    forward = _forward(lattice)
+    total = _total(forward[-1], lattice)
+    time, batch, states = lattice.emitted.shape
+    is_last, scale = _is_last(lattice), np.maximum(total, IMPOSSIBLE)
+    # A state may skip one where the state after the next allows it.
+    skips = np.concatenate([lattice.skips[:, 2:], np.full((batch, 2), IMPOSSIBLE)], 1)[:, :states]
+    shares = np.zeros(lattice.emitted.shape)
+    ahead = np.full((batch, states + 2), IMPOSSIBLE)
+    for step in range(time - 1, -1, -1):
+        after = _log_of_sum(ahead[:, :-2], ahead[:, 1:-1], ahead[:, 2:] + skips)
+        after = np.where(step == lattice.steps - 1, np.where(is_last, 0.0, IMPOSSIBLE), after)
+        share = np.exp(np.maximum(forward[step + 1] + after - scale, NOTHING))
+        np.copyto(shares[step], share, where=(step < lattice.steps) & (total != -np.inf))
+        np.add(after, lattice.emitted[step], out=ahead[:, :-2])
+    return shares
 
 
 def ctc_loss(

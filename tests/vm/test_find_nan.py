@@ -111,7 +111,7 @@ def test_nan_fed_in(backend):
 def test_nan_in_the_backward_pass_alone(backend):
     g = gf.ExprGraph()
     x = gf.vector(g, 3, name="x", value=[0.0, 0.0, 0.0])
-    length = gf.sqrt(gf.sum(x * x))
+    length = gf.sum(x * x) ** 0.5
     line = here() - 1
     cost = gf.log(length + 1.0)
     cost.name = "cost"
@@ -136,15 +136,15 @@ def test_the_other_branch_of_a_where(backend):
     """Forward, the bad branch is not chosen and harms nobody; backward, zero times infinity is NaN."""
     g = gf.ExprGraph()
     x = gf.vector(g, 2, name="x", value=[0.0, 2.0])
-    logs = gf.log(x)
+    inverses = 1.0 / x
     line = here() - 1
-    cost = gf.sum(gf.where(x > 0.0, logs, 0.0))
+    cost = gf.sum(gf.where(x > 0.0, inverses, 0.0))
     report = found(g, backend)
-    assert (report.node, report.reached) == (logs, ())
+    assert (report.node, report.reached) == (inverses, ())
     assert "outputs reached: none (0 of 1)" in str(report)
     (dx,) = gf.grad(cost, x)
     report = found(g, backend)
-    assert report.node.gradient_of is logs
+    assert report.node.gradient_of is inverses
     assert (report.line.line, report.reached, report.path[-1]) == (line, (dx,), dx)
 
 
