@@ -210,7 +210,8 @@ def _forward(lattice: _Lattice) -> Array:
 def _is_last(lattice: _Lattice) -> Array:
     """[batch, states]: the states in which a sequence may end."""
     behind = np.arange(lattice.labels.shape[1]) - 2 * lattice.counts
-    return (behind == 0) | (behind == -1)
+    result: Array = (behind == 0) | (behind == -1)
+    return result
 
 
 def _total(last: Array, lattice: _Lattice) -> Array:

@@ -396,8 +396,3 @@ OPERATORS.logical_and = logical_and
 OPERATORS.logical_or = logical_or
 OPERATORS.logical_xor = logical_xor
 OPERATORS.logical_not = logical_not
-
-
-def quotient(x: Node, y: Node) -> Node:
-    """x / y, but 0 where both are 0: in a gradient that is where nothing flows, and must not become NaN."""
-    return x / where(logical_and(eq(x, 0.0), eq(y, 0.0)), 1.0, y)

@@ -14,9 +14,10 @@ from graphflow.loops import Map
 from graphflow.node import Node
 from graphflow.op import OPERATORS, BadSample, Gradient, Op, Sample
 from graphflow.ops.arithmetic import Arithmetic
-from graphflow.ops.comparisons import quotient, where
+from graphflow.ops.comparisons import where
 from graphflow.ops.elementary import abs as absolute
 from graphflow.ops.elementary import log, log1p, sigmoid, sign, square
+from graphflow.ops.quotients import quotient
 from graphflow.ops.reductions import mean, sum_to
 from graphflow.ops.sampling import i64, numbers
 from graphflow.scalars import Scalar

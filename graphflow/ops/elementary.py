@@ -16,7 +16,8 @@ from graphflow.graph import apply
 from graphflow.loops import Map
 from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, OPERATORS, BadSample, Gradient, Op, Sample
-from graphflow.ops.comparisons import quotient, where
+from graphflow.ops.comparisons import where
+from graphflow.ops.quotients import quotient
 from graphflow.ops.sampling import b8, i64, integers, numbers
 from graphflow.scalars import Scalar
 from graphflow.tensortype import TensorType, float_dtype
