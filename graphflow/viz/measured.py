@@ -10,6 +10,7 @@ from graphflow.tape.program import Program
 from graphflow.viz.overlay import Overlay
 from graphflow.vm.inspecting import Survey
 from graphflow.vm.profiling import Profile
+from graphflow.vm.summary import ValueSummary
 
 # Of bad numbers: where they come from, how they reach an output, and where else they are.
 ORIGIN, ON_THE_PATH, ELSEWHERE = 1.0, 0.7, 0.35
@@ -86,11 +87,18 @@ def nan_overlay(survey: Survey) -> Overlay:
         survey: of a machine over the graph.
     """
     values = dict.fromkeys(survey.values, (0.0, "finite"))
-    values.update({node: (ELSEWHERE, survey.values[node].numbers) for node in survey.bad if node in survey.values})
+    values.update({node: (ELSEWHERE, _bad(survey.values[node])) for node in survey.bad})
     if survey.nan is not None:
-        values.update({node: (ON_THE_PATH, f"on the path: {survey.values[node].numbers}") for node in survey.nan.path})
-        values[survey.nan.node] = (ORIGIN, f"comes from here: {survey.nan.value.numbers}")
+        path = [node for node in survey.nan.path if node in survey.values]
+        values.update({node: (ON_THE_PATH, f"on the path: {_bad(survey.values[node])}") for node in path})
+        values[survey.nan.node] = (ORIGIN, f"comes from here: {_bad(survey.nan.value)}")
     return Overlay("NaN", values, least="finite", most="where it comes from")
+
+
+def _bad(found: ValueSummary) -> str:
+    """How many numbers are none."""
+    counts = ((found.nans, "NaN"), (found.infinities, "infinite"))
+    return f"{', '.join(f'{count} {name}' for count, name in counts if count)} of {found.type.size}"
 
 
 def size(count: float) -> str:

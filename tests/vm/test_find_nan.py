@@ -255,6 +255,33 @@ def test_random_numbers_are_those_of_the_latest_run(backend):
     assert gf.TapeMachine(g, backend=backend, eval_mode=True, seed=3).find_nan() is not None
 
 
+def test_a_row_at_which_training_has_ended_is_looked_into(backend):
+    """`run_over` leaves weights and positions as they were when the cost was no number."""
+    g = gf.ExprGraph()
+    table = gf.matrix(g, (4, 2), name="table", value=[[1.0, 2.0], [3.0, 4.0], [-9.0, 1.0], [5.0, 6.0]])
+    w = gf.vector(g, 2, name="w", value=[1.0, 1.0])
+    row = table[0]
+    logs = gf.log(row @ w)
+    cost = named(logs * logs, "cost")
+    gf.grad(cost, w)
+    machine = gf.TapeMachine(g, backend=backend)
+    solver = gf.VanillaSolver(learn_rate=0.01)
+    costs = machine.run_over((row,), [[0], [1], [3], [2], [0]], solver, stop_unless_finite=True)
+    assert len(costs) == 4
+    report = machine.find_nan()
+    assert (report.node, report.path[-1]) == (logs, cost)
+    assert report.inputs[0][1].largest == pytest.approx(table.value[2] @ w.value, rel=1e-5)
+
+
+def test_paranoid_machines_find_the_same(backend, monkeypatch):
+    g = gf.ExprGraph()
+    x = gf.vector(g, 3, name="x", value=[0.0, 0.0, 0.0])
+    gf.grad(gf.sqrt(gf.sum(gf.concat([x, x], axis=0) * 2.0)), x)
+    expected = str(found(g, backend))
+    monkeypatch.setenv("GRAPHFLOW_PARANOID", "1")
+    assert str(found(g, backend)) == expected
+
+
 def test_evaluation_mode_is_kept(backend):
     g = gf.ExprGraph()
     x = gf.vector(g, 50, name="x", init=gf.ones())
