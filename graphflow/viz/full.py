@@ -17,7 +17,7 @@ from graphflow.viz.labels import LONGEST_NAME, visible
 from graphflow.viz.layers import Layout, Point, layered
 from graphflow.viz.picture import REUSE, Box, Edge, Picture
 from graphflow.viz.raw import DIRECTIONS, Labels, legend_of
-from graphflow.viz.steps import Steps
+from graphflow.viz.steps import Steps, signed
 
 READING_AID: Final = ("from left to right: time", "dashed: forward value used again")
 # Points; Graphviz makes boxes as large as their text, which in Helvetica takes about this much.
@@ -156,7 +156,7 @@ class _Stamped:
                 self.boxes[key] = replace(self.boxes[key], position=place)
         for number, step in enumerate(columns):
             left = start + COLUMN_GAP + width * number
-            heading = Box(f"step_{step}", (), (f"t = {step}",), role="", position=(left + width / 2, 30.0))
+            heading = Box(f"step_{signed(step)}", (), (f"t = {step}",), role="", position=(left + width / 2, 30.0))
             self.boxes[heading.key] = heading
 
     def _layouts(self) -> dict[tuple[int | str, str], Layout]:

@@ -18,7 +18,7 @@ from graphflow.viz.parts import parts_of
 from graphflow.viz.picture import ORDER, Box, Cluster, Edge, Picture
 from graphflow.viz.raw import DIRECTIONS, Labels, legend_of
 from graphflow.viz.selection import Part, steps_of
-from graphflow.viz.steps import Group, Steps, relative, spans
+from graphflow.viz.steps import Group, Steps, relative, signed, spans
 
 READING_AID: Final = (f"1, 2: order of operands; {TIMES}30: from so many steps",)
 TITLES: Final = {"forward": "forward", "gradient": "backward"}
@@ -267,12 +267,14 @@ class _Flagged:
     def _far(self, offset: int, values: Sequence[Node], user: Node) -> str:
         """Where forward values come from another step."""
         lines = [f"{self._name(value, user)}, {relative(offset)}" for value in values]
-        return self._flag(f"f{offset}_{user.id}", lines, values, user)
+        return self._flag(f"f{signed(offset)}_{user.id}", lines, values, user)
 
     def _far_gradients(self, offset: int, values: Sequence[Node], user: Node) -> str:
         """Where gradients come from another step."""
         parts = dict.fromkeys(visible(self.parts[value.id], LONGEST_NAME) for value in values)
-        return self._flag(f"b{offset}_{user.id}", [f"∂ from {relative(offset)}", *filter(None, parts)], values, user)
+        return self._flag(
+            f"b{signed(offset)}_{user.id}", [f"∂ from {relative(offset)}", *filter(None, parts)], values, user
+        )
 
     def _add_outward(self) -> None:
         """Flags for what the next step of the same kind, or for gradients the one before, takes from here."""
@@ -287,7 +289,7 @@ class _Flagged:
             for step in sorted(taken - {here}) if node.op is not None else ():
                 is_backward = node.gradient_of is not None
                 line = ("∂ to " if is_backward else "to ") + relative(step - here)
-                key = self._flag(f"o{node.id}_{step}", (line,), [node], node)
+                key = self._flag(f"o{node.id}_{signed(step)}", (line,), [node], node)
                 self._add_edge(Edge(f"n{node.id}", key, DIRECTIONS[is_backward]))
 
     # --- what lies outside ------------------------------------------------------------------------------------------
@@ -353,7 +355,7 @@ class _Flagged:
             where = f"only in t = {step}" if step is not None else "beside the steps"
             self._put(
                 Box(
-                    key=f"rest_{step}",
+                    key=f"rest_{signed(step) if step is not None else None}",
                     nodes=tuple(node.id for node in nodes),
                     lines=(where, visible(what, LONGEST_NAME)),
                     tooltip=(f"{len(nodes)} nodes",),

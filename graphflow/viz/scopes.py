@@ -58,6 +58,11 @@ def _places(nodes: Sequence[Node]) -> dict[int, tuple[str, str]]:
     """The direction and the scope of each node; of deep scopes the outer ones, where there would be too many."""
     parts = parts_of(nodes[0].graph.nodes) if nodes else {}
     found = {node.id: (DIRECTIONS[node.gradient_of is not None], parts[node.id]) for node in nodes}
+    for node in reversed(nodes):
+        # A leaf stands with its first user, which comes last here.
+        found.update(
+            (operand.id, found[node.id]) for operand in node.inputs if operand.op is None and operand.id in found
+        )
     depth = max((part.count("/") + 1 for _, part in found.values()), default=1)
     while depth > 1 and len(set(found.values())) > MOST_SCOPES:
         depth -= 1

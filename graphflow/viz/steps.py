@@ -250,3 +250,13 @@ def relative(offset: int) -> str:
         ('t − 1', 't + 2')
     """
     return f"t {'+' if offset > 0 else MINUS} {abs(offset)}"
+
+
+def signed(number: int) -> str:
+    """A whole number as it may stand in the key of a box: Graphviz writes a minus sign as an entity.
+
+    Example:
+        >>> signed(-2), signed(3)
+        ('m2', '3')
+    """
+    return str(number).replace("-", "m")

@@ -89,7 +89,9 @@ def _unknown_in(tree: ast.AST) -> Iterator[str]:
             if not is_gorgonias and node.attr not in INSTANCE_ATTRIBUTES:
                 yield f"no {ast.unparse(node)}"
         elif isinstance(node, ast.Call) and callable(meaning(node.func)):
-            known = inspect.signature(meaning(node.func)).parameters
+            known = dict(inspect.signature(meaning(node.func)).parameters)
+            if "options" in known:  # those of to_dot, handed on
+                known |= inspect.signature(gf.viz.to_dot).parameters
             yield from (f"no keyword {word.arg}" for word in node.keywords if word.arg not in known)
 
 

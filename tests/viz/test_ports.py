@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 import graphflow as gf
@@ -174,7 +176,7 @@ def test_without_steps_scopes_are_collapsed():
     assert picture.view == "scopes"
     assert picture.nodes == {node.id for node in g}
     check_sound(picture)
-    assert {"layer7 / 5 nodes", "no scope / 2 nodes"} <= set(lines(picture, "forward"))
+    assert {"layer7 / 5 nodes", "layer0 / 6 nodes"} <= set(lines(picture, "forward"))
     assert any(line.startswith("∂ layer7 / ") for line in lines(picture, "gradient"))
 
 
@@ -209,3 +211,16 @@ def test_views_do_not_change_the_graph():
     for view in ("ports", "collapsed", "full", "text"):
         g.to_dot(view=view)
     assert str(g) == before
+
+
+@pytest.mark.parametrize("view", ["ports", "collapsed", "full"])
+def test_keys_are_plain_words(view):
+    """So that the ids of elements and the titles of an SVG file are the keys themselves."""
+    g = gf.ExprGraph()
+    x = gf.scalar(g, name="x")
+    for t in range(-5, 1):
+        with g.step(t):
+            x = gf.neg(x) * x
+    picture = picture_of(g, view=view)
+    assert {box.key for box in picture.boxes if not re.fullmatch(r"\w+", box.key)} == set()
+    assert picture.nodes == {node.id for node in g}
