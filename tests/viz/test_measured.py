@@ -25,7 +25,8 @@ def recurrent(value):
     for t in range(3):
         with g.step(t):
             h = gf.tanh(w @ h)
-    cost = gf.sqrt(gf.sum(h * h))
+    margin = gf.scalar(g, name="margin", value=0.0)  # without it this is a length, whose gradient at zero is zero
+    cost = gf.sqrt(gf.sum(h * h) + margin)
     cost.name = "cost"
     (dw,) = gf.grad(cost, w)
     return g, x, w, cost, dw
