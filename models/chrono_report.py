@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 BIASES: tuple[BiasInit, BiasInit] = ("zero", "chrono")
 COLUMNS = ("task", "delay", "cell", "bias", "seed", "unit", "knowing_nothing", "loss")
 STYLES = {"zero": "--", "chrono": "-"}
-PANELS_IN_A_ROW = 3
-SMALLEST_ERROR = 1e-4  # errors fall by powers of ten, other losses do not
+SMALLEST_ERROR = 3e-5  # errors fall by powers of ten, other losses do not
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def print_table(setting: Setting, runs: Sequence[Run], notes: Sequence[str]) -> 
 
 
 def draw_runs(runs: Sequence[Run]) -> Figure:
-    """Loss by updates: a panel for each task, the median as a line, the range around it."""
+    """Loss by updates: a row for each kind of task, the median as a line, the range around it."""
     panels: list[Panel] = []
     for _, group in groupby(comparisons(runs), key=lambda each: id(each.task)):
         both = list(group)
@@ -140,7 +140,8 @@ def draw_runs(runs: Sequence[Run]) -> Figure:
                 has_legend=not panels,
             )
         )
-    return draw_panels(panels, min(PANELS_IN_A_ROW, len(panels)))
+    in_a_row = max(Counter(task.name for task in {id(run.task): run.task for run in runs}.values()).values())
+    return draw_panels(panels, in_a_row)
 
 
 def _curve(cell: Kind, bias: BiasInit, arm: Sequence[Run]) -> Curve:

@@ -60,14 +60,20 @@ class Panel:
 
 
 def draw_panels(panels: Sequence[Panel], columns: int) -> Figure:
-    """The panels in rows of so many; `check_picture` says beforehand whether they can be drawn."""
+    """The panels in rows of so many, each row with one scale; `check_picture` says beforehand if they can be drawn."""
     from matplotlib.figure import Figure
 
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
-    axes: Any = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, panel in zip(axes, panels, strict=False):
+    axes: Any = figure.subplots(rows, columns, squeeze=False, sharey="row").ravel()
+    for place, (ax, panel) in enumerate(zip(axes, panels, strict=False)):
         _draw_panel(ax, panel)
+        if place % columns == 0:
+            ax.set_ylabel(panel.y_label)
+        if place + columns >= len(panels):  # there is none below
+            ax.set_xlabel(panel.x_label)
+        else:
+            ax.tick_params(labelbottom=False)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     return figure
@@ -85,9 +91,9 @@ def _draw_panel(ax: Axes, panel: Panel) -> None:
     if panel.smallest is not None:
         ax.set_yscale("log")
         ax.set_ylim(bottom=panel.smallest)
+        ax.minorticks_off()
     ax.set_title(panel.title, fontsize="medium")
-    ax.set_xlabel(panel.x_label)
-    ax.set_ylabel(panel.y_label)
+    ax.locator_params(axis="x", nbins=5)
     ax.grid(alpha=0.3)
     if panel.has_legend:
         ax.legend(fontsize="x-small")

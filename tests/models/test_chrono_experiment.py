@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shlex
 from dataclasses import replace
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from chrono_options import QUICK, Setting, parse_options
 from chrono_report import Comparison, Run, comparisons, print_table
 from command_line import UsageError
 from memory_tasks import CopyTask
+from tests.docs.pages import ROOT, blocks
 from tests.models.s2s_examples import LINES
 
 SMALL = (
@@ -119,6 +121,32 @@ def test_the_table_shows_median_and_range(capsys):
         "copy", "9", "lstm", "nats per symbol", "1.386", "1.25 (1 to 2)", "0.5 (0.25 to 0.75)",
         "3 of 3", "chrono",
     ]  # fmt: skip
+
+
+# The page
+
+
+def commands_of(page, program):
+    """What the page tells to type, as lists of arguments."""
+    typed = [line for block in blocks(page) if block.language == "sh" for line in block.text.splitlines()]
+    return [shlex.split(line)[2:] for line in typed if program in line]
+
+
+def test_the_page_shows_commands_that_are_understood_and_rows_that_agree_with_themselves():
+    page = (ROOT / "docs" / "chrono.md").read_text("utf-8")
+    found = commands_of(page, "models/chrono_experiment.py")
+    assert found
+    assert parse_options(found[0]).setting == Setting()  # the table is of the command that stands above it
+    assert all(parse_options(each) for each in found)
+    rows = [re.split(r" {2,}", line) for line in page.splitlines() if re.match(r"(copy|adding|text)  ", line)]
+    assert len(rows) >= 14
+    for row in rows:
+        (zero, chrono), seeds = ([float(n) for n in re.findall(r"[\d.e-]+\d", arm)] for arm in row[-4:-2]), row[-2]
+        assert zero[1] <= zero[0] <= zero[2]
+        assert chrono[1] <= chrono[0] <= chrono[2]
+        assert row[-1] == ("chrono" if chrono[2] < zero[1] else "zero" if zero[2] < chrono[1] else "neither")
+        wins, count = map(int, seeds.split(" of "))
+        assert row[-1] == "neither" or wins == (count if row[-1] == "chrono" else 0)
 
 
 # Fair to both
