@@ -397,6 +397,10 @@ class Node:
         """Draw what it is computed from to a file; see `graphflow.viz`."""
         return self.graph.subgraph(self).render(path, **options)
 
+    def to_html(self, path: str | os.PathLike[str] | None = None, **options: Any) -> str | Path:
+        """What it is computed from as a page for a browser; see `graphflow.viz`."""
+        return self.graph.subgraph(self).to_html(path, **options)
+
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """What a notebook shows: the expression that leads to this node."""
         return self.graph.subgraph(self).picture()

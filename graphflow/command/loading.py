@@ -16,7 +16,7 @@ from graphflow.graph import GraphView
 from graphflow.node import Node
 
 FORMS: Final = "FILE.py:NAME or package.module:NAME"
-GIVES: Final = "an ExprGraph, a subgraph, a node, or a function without arguments that returns one"
+GIVES: Final = "a graph, a node, something with a .graph, or a function without arguments that returns one"
 
 
 def load_view(target: str) -> GraphView:
@@ -47,11 +47,13 @@ def load_view(target: str) -> GraphView:
 
 
 def as_view(found: object) -> GraphView | None:
-    """A graph, the part that a node needs, or the graph of the first node of several; None for anything else."""
+    """A graph, the part that a node needs, or the graph of several nodes or of a model; None for anything else."""
     if isinstance(found, tuple | list) and found:
         found = found[0].graph if isinstance(found[0], Node) else found[0]
     if isinstance(found, Node):
         return found.graph.subgraph(found)
+    if not isinstance(found, GraphView | type):
+        found = getattr(found, "graph", None)
     return found if isinstance(found, GraphView) else None
 
 

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "target",
         metavar="TARGET",
-        help="FILE.py:NAME or package.module:NAME, the name of a graph, of a node, or of a function without arguments "
-        "that returns one; the program is run, but not as __main__",
+        help="FILE.py:NAME or package.module:NAME, the name of a graph, of a node, of something with a .graph, or of a "
+        "function without arguments that returns one; the program is run, but not as __main__",
     )
     parser.add_argument(
         "-o",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from typing import Final
-from xml.sax.saxutils import escape, quoteattr
+from html import escape
+from typing import TYPE_CHECKING, Final
 
 from graphflow.errors import RenderError
+
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
 
 # Attributes that draw, by element. What is not named here is left out.
 PAINT: Final = frozenset({"fill", "stroke", "stroke-width", "stroke-dasharray"})
@@ -37,20 +39,22 @@ def page_svg(document: bytes) -> str:
     Raises:
         RenderError: it is no SVG.
     """
+    from xml.etree.ElementTree import ParseError, fromstring
+
     try:
-        root = ET.fromstring(document)  # noqa: S314 - Graphviz wrote it, from a text in which all names are escaped
-    except ET.ParseError as error:
+        root = fromstring(document)  # noqa: S314 - Graphviz wrote it, from a text in which all names are escaped
+    except ParseError as error:
         raise RenderError("what Graphviz has drawn is no SVG", got=str(error), needs="another version of it") from None
     size = LONG_FRACTION.sub(_tenth, root.get("viewBox", ""))
-    return f'<svg viewBox={quoteattr(size)} fill="none">{_inside(root)}</svg>'
+    return f'<svg viewBox="{escape(size)}" fill="none">{_inside(root)}</svg>'
 
 
-def _inside(element: ET.Element) -> str:
+def _inside(element: Element) -> str:
     """What is kept of an element's children; Graphviz nests a handful of levels, whatever the graph."""
     return "".join(map(_kept, element))
 
 
-def _kept(element: ET.Element) -> str:
+def _kept(element: Element) -> str:
     tag = element.tag.rpartition("}")[2]
     if tag in {"a", "g"}:
         kind = element.get("class", "")
@@ -62,7 +66,7 @@ def _kept(element: ET.Element) -> str:
     return f"<{tag}{attributes}>{escape(element.text or '')}</{tag}>" if tag == "text" else f"<{tag}{attributes}/>"
 
 
-def _about(element: ET.Element, kind: str) -> str:
+def _about(element: Element, kind: str) -> str:
     """What the script must know about a group."""
     known = {"class": kind}
     if kind == "graph" and element.get("transform"):
@@ -73,18 +77,18 @@ def _about(element: ET.Element, kind: str) -> str:
         ends = EDGE.fullmatch(next((child.text or "" for child in element if child.tag.endswith("title")), ""))
         if ends is not None:
             known |= {"data-tail": ends[1], "data-head": ends[2]}
-    return "".join(f" {name}={quoteattr(value)}" for name, value in known.items())
+    return "".join(f' {name}="{escape(value)}"' for name, value in known.items())
 
 
-def _attributes(element: ET.Element, kept: frozenset[str]) -> str:
+def _attributes(element: Element, kept: frozenset[str]) -> str:
     pairs = [(name, value) for name, value in element.attrib.items() if name in kept and (name, value) not in USUAL]
-    return "".join(f" {name}={quoteattr(LONG_FRACTION.sub(_tenth, value))}" for name, value in pairs)
+    return "".join(f' {name}="{escape(LONG_FRACTION.sub(_tenth, value))}"' for name, value in pairs)
 
 
 def _tenth(found: re.Match[str]) -> str:
     return "" if found[1] == ".0" else found[1]
 
 
-def _is_background(element: ET.Element) -> bool:
+def _is_background(element: Element) -> bool:
     """White shapes that only hide the paper; a page has a colour of its own."""
     return element.get("fill") == "white" and element.get("stroke") in {"transparent", "none"}

@@ -40,6 +40,11 @@ class Holder:
     part = graph.subgraph(x)
 
 
+class Model:
+    def __init__(self):
+        self.graph = graph
+
+
 number = 3
 if __name__ == "__main__":
     raise AssertionError("run as a program")
@@ -81,6 +86,7 @@ def folder(tmp_path, monkeypatch):
         ("program.py:build", 2),
         ("program.py:pair", 3),
         ("program.py:Holder.part", 1),
+        ("program.py:Model", 3),
     ],
 )
 def test_what_can_be_named(capsys, folder, target, count):

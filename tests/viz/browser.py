@@ -165,6 +165,11 @@ class Page:
         """One event of the mouse."""
         self._browser._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
+    def touch(self, kind: str, *points: tuple[float, float]) -> None:
+        """One event of the fingers: touchStart, touchMove or touchEnd."""
+        fingers = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(points)]
+        self._browser._call("Input.dispatchTouchEvent", type=kind, touchPoints=fingers)
+
     def press(self, *keys: str) -> None:
         """Press keys one after the other: characters, or names such as Enter."""
         codes = {"Enter": 13, "Escape": 27, "Tab": 9, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}

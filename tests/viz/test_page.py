@@ -128,6 +128,7 @@ def test_a_part_of_a_graph():
     part = g.subgraph(g.cost.inputs[0])
     nodes = nodes_of(part.to_html())
     assert set(nodes) == {node.id for node in part}
+    assert g.cost.inputs[0].to_html() == part.to_html()
 
 
 def test_into_a_file(tmp_path):
@@ -228,6 +229,17 @@ def test_only_what_draws_is_kept_of_an_svg():
         '<text x="1" y="2.5" font-size="11">a &lt; b</text></g>'
         '<g class="edge" data-tail="n1" data-head="n2"><path d="M1,2"/></g></g></svg>'
     )
+
+
+def test_graphviz_pure_draws_it_too(monkeypatch):
+    g = two_layers()
+    wanted = g.to_html()
+    monkeypatch.setenv("PATH", "")
+    found = g.to_html()
+    keys, ends = r'data-key="([^"]*)"', r'data-tail="([^"]*)" data-head="([^"]*)"'
+    assert sorted(re.findall(keys, found)) == sorted(re.findall(keys, wanted))
+    assert sorted(re.findall(ends, found)) == sorted(re.findall(ends, wanted))
+    assert data_of(found) == data_of(wanted)
 
 
 def test_what_is_no_svg_is_refused():

@@ -176,6 +176,18 @@ def test_wheel_and_drag_and_keys_move_the_picture(opened):
     assert window()[2] < home[2]
 
 
+def test_two_fingers_zoom(opened):
+    page = opened(two_layers())
+    before = page.ask("document.querySelector('#canvas svg').viewBox.baseVal.width")
+    x, y = page.middle("#canvas")
+    page.touch("touchStart", (x - 20, y), (x + 20, y))
+    page.touch("touchMove", (x - 30, y), (x + 30, y))
+    page.touch("touchMove", (x - 40, y), (x + 40, y))
+    page.touch("touchEnd")
+    after = page.ask("document.querySelector('#canvas svg').viewBox.baseVal.width")
+    assert after == pytest.approx(before / 2, rel=0.1)
+
+
 def test_everything_can_be_reached_by_keys(opened):
     page = opened(two_layers())
     page.ask("document.querySelector('#canvas').focus()")
