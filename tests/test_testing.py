@@ -368,6 +368,8 @@ FAMILIES = """
     gt lte lt eq logical_and logical_or logical_not matmul outer sum mean max min total
     softmax log_softmax log_sum_exp softmax_cross_entropy slice slice_incr transpose reshape broadcast_to
     concat stack gather scatter_add uniform dropout
+    sin cos tan arctan arcsin arccos arctan2 erf log2 inverse inverse_sqrt cube gelu gelu_tanh swish mish elu
+    leaky_rectify clip max_between min_between floor ceil round prod cumsum argmax argmin all any pad
 """
 
 

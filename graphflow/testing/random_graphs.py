@@ -20,6 +20,7 @@ from graphflow.node import Node
 from graphflow.ops.arithmetic import total
 from graphflow.ops.elementary import Sign, tanh
 from graphflow.ops.reductions import mean
+from graphflow.ops.rounding import Rounding
 from graphflow.testing.random_material import Material, Rebindable, drawn
 from graphflow.testing.random_rules import grow
 
@@ -114,13 +115,13 @@ def _wrt(m: Material, cost: Node) -> tuple[Node, ...]:
 
 
 def _reached(cost: Node) -> dict[int, Node]:
-    """The nodes from which floats alone lead to the cost, and not by way of a sign, whose derivative is zero."""
+    """The nodes from which floats alone lead to the cost, and not by way of a staircase, whose derivative is zero."""
     found: dict[int, Node] = {}
     waiting = [cost]
     while waiting:
         node = waiting.pop()
         if node.id not in found and is_float(node.dtype):
             found[node.id] = node
-            if not isinstance(node.op, Sign):
+            if not isinstance(node.op, (Sign, Rounding)):
                 waiting.extend(node.inputs)
     return found

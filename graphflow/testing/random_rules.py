@@ -12,16 +12,28 @@ from graphflow.binding import read, unsafe_let
 from graphflow.construct import constant
 from graphflow.errors import ShapeError
 from graphflow.node import Node
-from graphflow.ops import arithmetic, comparisons, elementary, indexing, joining, linear, losses, noise, reductions
+from graphflow.ops import (
+    arithmetic,
+    comparisons,
+    elementary,
+    extremes,
+    indexing,
+    joining,
+    linear,
+    losses,
+    noise,
+    places,
+    reductions,
+    running,
+)
 from graphflow.ops import shape as shapes
 from graphflow.ops import softmax_family as rows
 from graphflow.positions import S
 from graphflow.tensortype import broadcast_shapes
+from graphflow.testing.random_families import MOST_ELEMENTS, along_axes, bends, between, moves, repeats
 from graphflow.testing.random_material import Cut, Material, Rebindable
 
 Rule = Callable[[Material], None]
-
-MOST_ELEMENTS: Final = 150
 
 
 def unary(m: Material) -> None:
@@ -313,6 +325,8 @@ def whole_numbers(m: Material) -> None:
         lambda: reductions.max(i - j, 0),
         lambda: reductions.min(i, 1, keepdims=True) + i,
         lambda: reductions.sum(i * i),
+        lambda: running.cumsum(i, 1) - places.argmin(i, 0),
+        lambda: extremes.clip(i * 2, 1, 6),
         lambda: linear.matmul(i, shapes.transpose(i)),
         lambda: joining.concat([i[::-1], i], 1),
         lambda: elementary.cast(i >= j, "int64") + elementary.cast(m.any() > m.offset(), "int64").sum(),
@@ -365,6 +379,11 @@ RULES: Final[tuple[tuple[Rule, int], ...]] = (
     (whole_numbers, 1),
     (totals, 2),
     (noises, 1),
+    (bends, 5),
+    (between, 2),
+    (along_axes, 3),
+    (repeats, 2),
+    (moves, 3),
 )
 
 
