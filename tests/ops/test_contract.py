@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import graphflow.ops  # noqa: F401 - loading it registers every op
-from graphflow import loops
 from graphflow.construct import node_from_any
-from graphflow.dtypes import float32, float64
+from graphflow.dtypes import float64
 from graphflow.errors import GraphflowError
 from graphflow.graph import ExprGraph
 from graphflow.op import REGISTRY, BadSample, Sample
@@ -23,13 +22,14 @@ from graphflow.testing.contract import (
     check_identity,
     check_refusal,
     check_value,
-    describe,
     dtypes_of,
     evaluated,
     is_float_input,
 )
-from graphflow.testing.loops_alone import LoopAlone, instruction_of
+from graphflow.testing.loops_alone import instruction_of
 from graphflow.vm import LispMachine, TapeMachine
+from tests.ops.shapes import RULES, drawn_sample, elementwise_sample
+from tests.ops.special_numbers import check_special_numbers
 
 BACKENDS = available_backends()
 OPS = {name: op for name, op in sorted(REGISTRY.items()) if op.__module__.startswith("graphflow.")}
@@ -122,85 +122,16 @@ def test_bad_samples_are_refused_at_the_users_line(bad):
 
 # --- special numbers --------------------------------------------------------------------------------------------------
 
-# The infinities come last: what they do to their neighbours is numpy's business as well.
-KINDS = ("nan", "inf", "-inf", "0", "-0", "subnormal", "-subnormal", "max", "-max")
-
-
-def special(kind, dtype, room):
-    """A number of this kind; the largest ones divided by `room`."""
-    info = np.finfo(dtype)
-    sign = -1.0 if kind.startswith("-") else 1.0
-    size = {"nan": np.nan, "inf": np.inf, "0": 0.0, "subnormal": info.smallest_subnormal, "max": info.max / room}
-    return dtype.type(sign) * dtype.type(size[kind.removeprefix("-")])
-
-
-def room_of(loop):
-    """Where products or their sums overflow on the way depends on their order, with numpy as with anybody."""
-    if isinstance(loop, loops.Reduce) and loop.kind == "prod":
-        return 2**12
-    return 16 if isinstance(loop, loops.Contract) else 1
-
-
-def kinds_of(values):
-    """The class of each number: NaN, an infinity of a sign, or finite."""
-    return np.where(np.isnan(values), 2.0, np.where(np.isinf(values), np.sign(values), 0.0))
-
 
 @pytest.mark.parametrize("sample", [pytest.param(s, id=f"{name}-{place}") for name, place, s in FLOATS])
 def test_special_numbers_travel_as_in_numpy(sample):
-    """One special number among ordinary ones, in each input, then in all of them at once."""
-    floats = [index for index in range(len(sample.inputs)) if is_float_input(sample, index)]
-    for dtype in (float64, float32):
-        types = [TensorType(array.dtype, array.shape) for array in arrays_of(sample, dtype)]
-        output, loop = sample.op.infer(*types), sample.op.lower(*types)
-        if output.dtype.kind == "i" and isinstance(loop, loops.Map):
-            # A cast: of NaN and of numbers beyond it, int64 has no defined value.
-            continue
-        # Compiled once, for all that follows.
-        loops_alone = {backend: LoopAlone(loop, types, output, backend=backend) for backend in BACKENDS}
-        room = room_of(loop)
-        for kind in KINDS:
-            for where in [*([index] for index in floats), floats]:
-                arrays = [array.copy() for array in arrays_of(sample, dtype)]
-                for index in where:
-                    if arrays[index].size:
-                        arrays[index].flat[arrays[index].size // 2] = special(kind, dtype, room)
-                expected = evaluated(sample.op, arrays)
-                for backend, alone in loops_alone.items():
-                    assert_same_class(alone.run(arrays), expected, f"{describe(sample)}, {kind}, {backend}")
+    check_special_numbers(sample, BACKENDS)
 
 
-def assert_same_class(found, expected, what):
-    if expected.dtype.kind in "bi":
-        np.testing.assert_array_equal(found, expected, err_msg=what)
-        return
-    np.testing.assert_array_equal(kinds_of(found), kinds_of(expected), err_msg=what)
-    finite = np.isfinite(expected)
-    scale = 1e-4 if expected.dtype == float32 else 1e-7
-    np.testing.assert_allclose(found[finite], expected[finite], rtol=scale, atol=scale, err_msg=what)
+# --- shapes at random --------------------------------------------------------------------------------------------
 
 
-# --- shapes that broadcast --------------------------------------------------------------------------------------------
-
-
-def broadcasts(op, sample):
-    """Whether an op works element by element on inputs of different shapes."""
-    arrays = arrays_of(sample, float64)
-    shapes = [(2, 1, 3), (4, 1), (), (1, 1, 1), ()]
-    types = [TensorType(array.dtype, shape) for array, shape in zip(arrays, shapes, strict=False)]
-    try:
-        op.infer(*types)
-    except GraphflowError:
-        return False
-    return isinstance(op.lower(*types), loops.Map)
-
-
-ELEMENTWISE = {
-    name: sample
-    for name, op in OPS.items()
-    for sample in list(op.samples())[:1]
-    if sample.inputs and broadcasts(sample.op, sample)
-}
+ELEMENTWISE = {name: sample for name, op in OPS.items() if (sample := elementwise_sample(op)) is not None}
 
 
 def test_elementwise_ops_are_found():
@@ -231,3 +162,20 @@ def test_elementwise_ops_broadcast_as_numpy(name, data):
     for dtype in dtypes_of(wide):
         check_value(wide, dtype, BACKENDS)
     check_gradients(wide, order=1)
+
+
+def test_rules_for_shapes_name_ops():
+    assert set(RULES) <= set(OPS)
+
+
+@pytest.mark.parametrize("name", RULES)
+@settings(max_examples=12)
+@given(seed=st.integers(0, 10**6))
+def test_other_ops_on_shapes_at_random(name, seed):
+    """Scalars, axes of size 1, empty axes, up to five axes; any axes, steps and ids."""
+    sample = drawn_sample(OPS[name], np.random.default_rng(seed))
+    is_small = sum(np.asarray(array).size for array in sample.inputs) <= 24
+    sample = Sample(sample.op, sample.inputs, sample.smooth and is_small, sample.fixed)
+    for dtype in dtypes_of(sample):
+        check_value(sample, dtype, BACKENDS)
+    check_gradients(sample, order=1)
