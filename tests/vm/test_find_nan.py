@@ -382,3 +382,48 @@ def test_what_a_run_refuses_is_refused(backend):
     machine.close()
     with pytest.raises(gf.MachineError, match="closed"):
         machine.find_nan()
+
+
+# --- any graph --------------------------------------------------------------------------------------------------------
+
+
+def poisoned(seed):
+    """A random graph, some of its inputs' numbers infinite or zero."""
+    case = random_network(seed, 4) if seed % 3 == 2 else random_graph(seed, 8 + seed)
+    generator = np.random.default_rng(seed)
+    for node in case.inputs:
+        if node.dtype in {gf.float32, gf.float64}:
+            with np.errstate(invalid="ignore"):
+                value = node.value * generator.choice([1.0, 1.0, 1.0, np.inf, 0.0], node.shape)
+            gf.let(node, np.nan_to_num(value, posinf=np.inf, neginf=-np.inf))
+    return case.graph
+
+
+def test_what_is_named_has_read_nothing_bad_and_has_reached_what_is_bad(backend):
+    """On random graphs: compared with the values of a run, and with a machine that watches."""
+    count = 0
+    for seed in range(14):
+        g = poisoned(seed)
+        machine = gf.TapeMachine(g, backend=backend)
+        machine.run_all()
+        report = machine.find_nan(inf=False)
+        values = {g[number]: machine.value_of(g[number]) for number in machine.program.results}
+        bad = {node for node, value in values.items() if value.dtype.kind == "f" and np.isnan(value).any()}
+        watched = gf.TapeMachine(g, backend=backend, watch_nan=True)
+        try:
+            watched.run_all()
+            is_found = False
+        except gf.NumericalError:
+            is_found = True
+        assert (report is not None) == is_found, seed
+        if report is None:
+            assert not bad
+            continue
+        count += 1
+        assert all(not summary.nans for _, summary in report.inputs)
+        assert report.value.nans
+        assert set(report.reached) <= bad
+        assert bool(report.reached) == bool(bad), seed
+        for one, other in zip(report.path, report.path[1:], strict=False):
+            assert any(operand is one for operand in other.inputs) or g.form_owners
+    assert count >= 6
