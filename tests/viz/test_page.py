@@ -9,12 +9,20 @@ import re
 import pytest
 
 import graphflow as gf
+from graphflow.viz.labels import LONGEST_NAME, visible
 from graphflow.viz.page_data import NOT_BOUND, NOT_KEPT, NOT_RUN, script_json
 from graphflow.viz.page_svg import page_svg
 from tests.viz import svg
 from tests.viz.graphs import GRAPHS, hostile, two_layers, unrolled
+from tests.viz.test_hostile_names import BATCHES, names
 
 LARGEST_PROGRAM = 50_000
+# What a page consists of, and what draws in it.
+PLAIN_TAGS = {
+    "aside", "body", "button", "dd", "dialog", "div", "dl", "dt", "footer", "h1", "h2", "head", "header", "html",
+    "input", "main", "meta", "noscript", "p", "script", "small", "style", "template", "title", "ul",
+    *svg.HARMLESS - {"a", "title"},
+}  # fmt: skip
 
 
 class Outline(html.parser.HTMLParser):
@@ -199,6 +207,22 @@ def test_hostile_names_end_nothing():
     assert "<script>alert(1)</script>" in labels
     assert "␂␃␄" in labels
     text.encode()
+
+
+@pytest.mark.parametrize("batch", range(BATCHES))
+def test_no_hostile_name_gets_out_of_its_place(batch):
+    chosen = names(batch)
+    g = gf.ExprGraph(chosen[-1])
+    inputs = []
+    for name in chosen:
+        with g.scope(chosen[-2]):
+            inputs.append(gf.scalar(g, name=name))
+    text = g.to_html()
+    tags = [tag for tag, _ in Outline(text).tags]
+    assert [tags.count(tag) for tag in ("script", "style", "template", "title")] == [2, 1, 1, 1]
+    assert set(tags) <= PLAIN_TAGS
+    told = nodes_of(text)
+    assert all(told[each.id]["label"] == (visible(each.name, LONGEST_NAME) or each.label) for each in inputs)
 
 
 def test_json_within_a_script_element():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 import graphflow as gf
+from graphflow.viz.labels import LONGEST_NAME, visible
 from tests.viz.browser import Browser, find_browser
 from tests.viz.graphs import HOSTILE_NAMES, hostile, steps, two_layers, unrolled
+from tests.viz.test_hostile_names import BATCHES, names
 
 pytestmark = pytest.mark.skipif(
     find_browser() is None, reason="no Chromium is installed: apt-get install chromium, or another Chrome on the PATH"
@@ -259,6 +261,29 @@ def test_hostile_names_are_text(opened):
     page.press("Enter")
     assert page.texts("#panel h2") == ["<script>alert(1)</script>"]
     assert page.texts("title") == ['<i>"]; \\G &lt;']
+
+
+CLICK_ALL = """[...document.querySelectorAll('#canvas .node')].map(box => {
+    box.dispatchEvent(new MouseEvent('click', {bubbles: true}));
+    return [box.dataset.key, document.querySelector('#panel h2').textContent];
+})"""
+
+
+@pytest.mark.parametrize("batch", range(0, BATCHES, 4))
+def test_each_hostile_name_is_shown_and_does_nothing(opened, batch):
+    chosen = names(batch)
+    g = gf.ExprGraph(chosen[-1])
+    inputs = []
+    for name in chosen:
+        with g.scope(chosen[-2]):
+            inputs.append(gf.scalar(g, name=name))
+    page = opened(g)
+    shown = dict(page.ask(CLICK_ALL))
+    assert shown == {f"n{each.id}": visible(each.name, LONGEST_NAME) or each.label for each in inputs}
+    assert page.ask("document.querySelectorAll('script').length") == 2
+    assert page.ask("document.querySelectorAll('a, b, img, iframe, table').length") == 0
+    is_acting = "[...e.attributes].some(a => /^on|href|^src/.test(a.name))"
+    assert page.ask(f"[...document.querySelectorAll('*')].some(e => {is_acting})") is False
 
 
 @pytest.mark.parametrize("is_dark", [False, True])
