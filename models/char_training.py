@@ -32,7 +32,7 @@ class CharTraining(Training):
     Attributes:
         states: of each own part, what the states are before its next window; used where there are several parts.
         steps: windows in all, where there are several parts.
-        rate: the learning rate of the first epoch; None where the solver finds its own.
+        first_rate: the learning rate of the first epoch.
     """
 
     unit = "windows"
