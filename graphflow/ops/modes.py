@@ -59,6 +59,41 @@ class ByMode(Op):
         yield BadSample(cls(), (f32(3), f64(3)), DTypeError)
 
 
+@dataclass(frozen=True)
+class Along(Op):
+    """The first input; whoever asks for it has the second one computed too, such as the source of a `set_`."""
+
+    symbol = "along"
+    overwrites = (0,)
+
+    def infer(self, x: TensorType, other: TensorType) -> TensorType:
+        if x != other:
+            raise ShapeError("cannot take {1} along with {0}", needs="one type", operands=[x, other])
+        return x
+
+    def evaluate(self, x: Array, other: Array) -> Array:
+        return np.array(x)
+
+    def evaluation(self, inputs: Sequence[E], build: Builder[E]) -> E:
+        return inputs[0]
+
+    def gradient(self, dy: Node, y: Node, x: Node, other: Node) -> Gradient:
+        return dy, None
+
+    def lower(self, x: TensorType, other: TensorType) -> Map:
+        return Map.of(lambda x, _: x, x, other)
+
+    @classmethod
+    def samples(cls) -> Iterable[Sample]:
+        yield Sample(cls(), (numbers(2, 3), numbers(2, 3, seed=1)))
+        yield Sample(cls(), (numbers(), numbers(seed=1)))
+
+    @classmethod
+    def bad_samples(cls) -> Iterable[BadSample]:
+        yield BadSample(cls(), (f32(3), f32(1)))
+        yield BadSample(cls(), (f32(3), f64(3)))
+
+
 def by_mode(training: object, evaluation: object) -> Node:
     """training, or evaluation in a machine made with `eval_mode=True`; gradients follow what was chosen.
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 from graphflow.binding import set_
 from graphflow.errors import BindingError, OptionError, ShapeError
-from graphflow.graph import check_nodes
+from graphflow.graph import apply, check_nodes
 from graphflow.node import Node
 from graphflow.ops.elementary import sqrt, square
-from graphflow.ops.modes import by_mode
+from graphflow.ops.modes import Along, by_mode
 from graphflow.ops.reductions import mean
 from graphflow.ops.shape import naming, reshape
 from graphflow.tensortype import Shape, as_axes, float_dtype
@@ -31,7 +31,8 @@ def batch_norm(
 
     The running statistics are inputs. Every training run ends with `running = (1 - momentum) * running + momentum *
     statistic of the batch`; of the variance that is the unbiased estimate. A machine in evaluation mode normalises by
-    the running statistics and leaves them as they are. Save them with the parameters.
+    the running statistics and leaves them as they are. Save them with the parameters. Where a graph normalises several
+    times by the same statistics, such as for training and for tests, the first of them is what updates them.
 
     Args:
         x: [batch, channels] or [batch, channels, ...].
@@ -87,9 +88,15 @@ def batch_norm(
     if running_mean is not None and running_variance is not None:
         count = x.size // x.shape[1]
         unbiased = variance * (count / max(1, count - 1))
-        for running, statistic in ((running_mean, middle), (running_variance, unbiased)):
-            set_(running, by_mode(running * (1.0 - momentum) + statistic * float(momentum), running))
-        middle, variance = by_mode(middle, running_mean), by_mode(variance, running_variance)
+        used = []
+        for running, statistic, own in ((running_mean, middle, middle), (running_variance, unbiased, variance)):
+            if running.id not in x.graph.assignments:
+                update = by_mode(running * (1.0 - momentum) + statistic * float(momentum), running)
+                set_(running, update)
+                # Whoever asks for what has been normalised has the statistics updated.
+                own = apply(Along(), own, update)  # noqa: PLW2901 - the same number
+            used.append(by_mode(own, running))
+        middle, variance = used
     y = (x - reshape(middle, beside)) / sqrt(reshape(variance, beside) + float(eps))
     return _scaled(y, scale, bias, beside)
 

@@ -113,6 +113,23 @@ def test_running_statistics(backend):
         np.testing.assert_allclose(net.x.grad, np.arange(24.0).reshape(4, 2, 3) / divisor, rtol=1e-10)
 
 
+def test_the_first_normalisation_updates_the_statistics():
+    """A network that is written down again for tests does not take the statistics away from training."""
+    net = Network()
+    one = gf.tensor(net.graph, (1, 2, 3), dtype="float64", name="one", value=numbers(1, 2, 3, seed=5))
+    tested = gf.batch_norm(one, running_mean=net.mean, running_variance=net.variance)
+    x = numbers(4, 2, 3)
+    gf.let(net.x, x)
+    with gf.TapeMachine(net.graph, outputs=[net.y]) as training:
+        training.run_all()
+    np.testing.assert_allclose(net.mean.value, 0.25 * x.mean((0, 2)), rtol=1e-12)
+    with gf.TapeMachine(net.graph, outputs=[tested], eval_mode=True) as vm:
+        vm.run_all()
+    beside = (1, 2, 1)
+    expected = (one.value - net.mean.value.reshape(beside)) / np.sqrt(net.variance.value.reshape(beside) + 1e-5)
+    np.testing.assert_allclose(tested.value, expected, rtol=1e-10)
+
+
 def test_a_checkpoint_keeps_the_running_statistics(tmp_path):
     first, second = Network(), Network()
     with gf.TapeMachine(first.graph) as vm:
