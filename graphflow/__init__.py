@@ -59,7 +59,7 @@ from graphflow.node import Node
 from graphflow.op import NOT_DIFFERENTIABLE, BadSample, Op, Sample
 from graphflow.ops.activations import elu, gelu, leaky_rectify, leaky_relu, mish, swish
 from graphflow.ops.alignment import ctc_loss
-from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, sub
+from graphflow.ops.arithmetic import add, hadamard_div, hadamard_prod, neg, pow, reduce_add, reduce_mul, sub
 from graphflow.ops.choosing import by_indices
 from graphflow.ops.circular import arccos, arcsin, arctan, arctan2, cos, sin, tan
 from graphflow.ops.comparisons import eq, gt, gte, logical_and, logical_not, logical_or, logical_xor, lt, lte, ne, where
@@ -318,6 +318,8 @@ __all__ = [
     "ravel",
     "read",
     "rectify",
+    "reduce_add",
+    "reduce_mul",
     "repeat",
     "reshape",
     "round",

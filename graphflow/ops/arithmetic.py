@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from graphflow.dtypes import bool_
-from graphflow.errors import DTypeError, OpContractError, ShapeError
-from graphflow.graph import apply
+from graphflow.errors import DTypeError, GraphError, OpContractError, ShapeError
+from graphflow.graph import apply, check_nodes
 from graphflow.loops import Map
 from graphflow.node import Node
 from graphflow.op import OPERATORS, BadSample, Gradient, Op, Sample
@@ -258,6 +258,40 @@ def pow(x: object, y: object) -> Node:
 def neg(x: Node) -> Node:
     """-x. Source: Gorgonia Neg; numpy negative; torch neg."""
     return apply(Neg(), x)
+
+
+def reduce_add(nodes: Sequence[object]) -> Node:
+    """The sum of several nodes, x + y + z + ..., with numpy broadcasting; see `add`.
+
+    Raises:
+        GraphError: there is nothing to add.
+
+    Source: Gorgonia ReduceAdd.
+    """
+    return _folded("reduce_add", add, nodes)
+
+
+def reduce_mul(nodes: Sequence[object]) -> Node:
+    """The product of several nodes, x * y * z * ..., with numpy broadcasting; see `hadamard_prod`.
+
+    Raises:
+        GraphError: there is nothing to multiply.
+
+    Source: Gorgonia ReduceMul.
+    """
+    return _folded("reduce_mul", hadamard_prod, nodes)
+
+
+def _folded(op: str, function: Callable[[object, object], Node], nodes: Sequence[object]) -> Node:
+    if isinstance(nodes, Node) or not nodes:
+        got = str(nodes) if isinstance(nodes, Node) else "nothing"
+        raise GraphError(f"{op}: no list of nodes", got=got, needs="a list or tuple of nodes", hint=f"gf.{op}([x, y])")
+    check_nodes(op, nodes[:1])
+    result: object = nodes[0]
+    for node in nodes[1:]:
+        result = function(result, node)
+    assert isinstance(result, Node)  # noqa: S101 - for the type checker: the first one is a node
+    return result
 
 
 def total(*terms: Node) -> Node:

@@ -249,3 +249,14 @@ def test_methods_of_nodes():
         lambda x: x.squeeze(), lambda x: x.squeeze(1), lambda x: x.reshape(3, -1), lambda x: x.T,
     ):  # fmt: skip
         assert same_bits(run(lambda x, method=method: method(x) * 1.0, x), method(x) * 1.0)
+
+
+def test_lists_are_added_up_and_multiplied():
+    x, y = numbers(2, 3), numbers(3, seed=1)
+    np.testing.assert_allclose(run(lambda x, y: gf.reduce_add([x, y, 2.0, x]), x, y), x + y + 2.0 + x)
+    np.testing.assert_allclose(run(lambda x, y: gf.reduce_mul([x, y, x]), x, y), x * y * x)
+    node = gf.vector(gf.ExprGraph(), 3, name="node")
+    assert gf.reduce_add([node]) is node
+    for wrong in ([], node, [2.0, node]):
+        with pytest.raises(gf.GraphError, match="^reduce_add: "):
+            gf.reduce_add(wrong)

@@ -97,10 +97,9 @@ def cos(w: Writer, x: Value) -> Value:
 def _circular(w: Writer, x: Value, ahead: int) -> Value:
     """The sine of an angle that is `ahead` quarter turns further on."""
     wide = x if x.element == "double" else w.convert("fpext", x, "double")
-    n, r, rest = _reduced(w, wide)
+    n, r, rest = _reduced(w, wide, is_short=x.element == "float")
     z = w.mul(r, r)
-    sine = w.add(r, w.fma(w.mul(r, z), polynomial(w, z, SINE[x.element]), _sine_of_rest(w, z, rest)))
-    cosine = _cosine(w, r, z, rest, COSINE[x.element])
+    sine, cosine = _sine(w, r, z, rest, SINE[x.element]), _cosine(w, r, z, rest, COSINE[x.element])
     quadrant = w.convert("bitcast", w.add(n, w.constant(1.5 * 2.0**52 + ahead, n)), "i64")
     is_odd = w.compare("ne", w.binary("and", quadrant, w.constant(1, quadrant)), w.constant(0, quadrant))
     found = w.convert("bitcast", w.select(is_odd, cosine, sine), "i64")
@@ -109,40 +108,55 @@ def _circular(w: Writer, x: Value, ahead: int) -> Value:
     return found if x.element == "double" else w.convert("fptrunc", found, "float")
 
 
-def _sine_of_rest(w: Writer, z: Value, rest: Value) -> Value:
-    """What a small rest adds to a sine: the rest times the cosine, as 1 - z/2."""
-    return w.mul(rest, w.fma(z, w.constant(-0.5, z), w.constant(1.0, z)))
+def _sine(w: Writer, r: Value, z: Value, rest: Value | None, coefficients: tuple[float, ...]) -> Value:
+    """r + r z S(z), and the rest times the cosine, as 1 - z/2."""
+    tail = w.mul(w.mul(r, z), polynomial(w, z, coefficients))
+    if rest is not None:
+        tail = w.fma(rest, w.fma(z, w.constant(-0.5, z), w.constant(1.0, z)), tail)
+    return w.add(r, tail)
 
 
-def _cosine(w: Writer, r: Value, z: Value, rest: Value, coefficients: tuple[float, ...]) -> Value:
-    """1 - z/2 + z^2 C(z), with what 1 - z/2 rounds away."""
-    half = w.mul(z, w.constant(0.5, z))
-    one = w.constant(1.0, z)
-    head = w.sub(one, half)
-    lost = w.sub(w.sub(one, head), half)
-    tail = w.fma(w.mul(z, z), polynomial(w, z, coefficients), w.sub(lost, w.mul(r, rest)))
-    return w.add(head, tail)
+def _cosine(w: Writer, r: Value, z: Value, rest: Value | None, coefficients: tuple[float, ...]) -> Value:
+    """1 - z/2 + z^2 C(z), with what 1 - z/2 rounds away, less the rest times the sine, as r."""
+    half, one = w.constant(0.5, z), w.constant(1.0, z)
+    if rest is None:
+        return w.fma(z, w.fma(z, polynomial(w, z, coefficients), w.neg(half)), one)
+    lower = w.mul(z, half)
+    head = w.sub(one, lower)
+    lost = w.sub(w.sub(one, head), lower)
+    return w.add(head, w.fma(w.mul(z, z), polynomial(w, z, coefficients), w.sub(lost, w.mul(r, rest))))
 
 
-def _reduced(w: Writer, x: Value) -> tuple[Value, Value, Value]:
-    """x = n pi/2 + r + rest, n up to whole turns; all are NaN where x is infinite or NaN."""
+def _reduced(w: Writer, x: Value, *, is_short: bool) -> tuple[Value, Value, Value | None]:
+    """x = n pi/2 + r + rest, n up to whole turns; all are NaN where x is infinite or NaN.
+
+    There is no rest where the result is to be short: a float64 holds more than enough of r for a float32.
+    """
     magic = w.constant(1.5 * 2.0**52, x)
     n = w.sub(w.fma(x, w.constant(2 / math.pi, x), magic), magic)
     r = w.fma(n, w.constant(-QUARTER_PARTS[0], x), x)
-    r, rest = exact_sum(w, r, w.mul(n, w.constant(-QUARTER_PARTS[1], x)))
-    for part in QUARTER_PARTS[2:]:
-        rest = w.fma(n, w.constant(-part, x), rest)
-    r, rest = exact_sum(w, r, rest)
+    if is_short:
+        found = [n, w.fma(n, w.constant(-sum(QUARTER_PARTS[1:]), x), r)]
+    else:
+        r, rest = exact_sum(w, r, w.mul(n, w.constant(-QUARTER_PARTS[1], x)))
+        for part in QUARTER_PARTS[2:]:
+            rest = w.fma(n, w.constant(-part, x), rest)
+        found = [n, *exact_sum(w, r, rest)]
     size = absolute(w, x)
     is_large = w.compare("ogt", size, w.constant(MOST_QUARTERS, x))
     is_large = w.binary("and", is_large, w.compare("olt", size, w.constant(math.inf, x)))
-    far = _reduced_far(w, x, is_large)
-    n, r, rest = (w.select(is_large, there, here) for there, here in zip(far, (n, r, rest), strict=True))
-    return n, r, rest
+
+    def once(_: Value, carried: tuple[Value, ...]) -> list[Value]:
+        there = _reduced_far(w, x)
+        return [w.select(is_large, far, near) for far, near in zip(there, carried, strict=False)]
+
+    is_any = w.select(w.any_lane(is_large), Value("1", "i64"), Value("0", "i64"))
+    n, r, *more = w.loop(is_any, 1, once, found)
+    return n, r, more[0] if more else None
 
 
-def _reduced_far(w: Writer, x: Value, is_large: Value) -> tuple[Value, Value, Value]:
-    """The same for lanes that are large; anything elsewhere."""
+def _reduced_far(w: Writer, x: Value) -> tuple[Value, Value, Value]:
+    """The same for large x; anything elsewhere."""
     pieces = ", ".join(f"double {w.scalar(piece, 'double').name}" for piece in _pieces())
     w.declarations.add(f"{TABLE} = internal constant [{PIECES} x double] [{pieces}]")
     scaled = w.mul(x, w.constant(2.0**-SCALE_BITS, x))
@@ -165,8 +179,7 @@ def _reduced_far(w: Writer, x: Value, is_large: Value) -> tuple[Value, Value, Va
             total, lost = without_fours(total), w.add(lost, error)
         return [total, lost]
 
-    rounds = w.select(w.any_lane(is_large), Value(str(PIECES), "i64"), Value("0", "i64"))
-    total, lost = w.loop(rounds, 1, inside, [zero, zero])
+    total, lost = w.loop(PIECES, 1, inside, [zero, zero])
     magic = w.constant(1.5 * 2.0**52, x)
     n = w.sub(w.add(total, magic), magic)
     turn, rest = exact_sum(w, w.sub(total, n), lost)
