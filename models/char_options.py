@@ -97,7 +97,7 @@ BOOK = {
     "learn_rate": 0.05,
 }
 PRESETS: Mapping[str, Mapping[str, Any]] = {
-    "minute": {"solver": "adam", "learn_rate": 0.002},
+    "minute": {"cell": "gru", "solver": "adam", "learn_rate": 0.003, "clip_norm": 1.0},
     "book-rnn": {**BOOK, "cell": "rnn", "activation": "sigmoid", "batch": 32, "bptt": 16},
     "book-lstm": {
         **BOOK,
@@ -145,7 +145,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         help="minute: learns best in the first minute; book-rnn, book-lstm: the chapter's networks of 512, trained by "
         "gradient descent on all steps of a window, rate 0.05, times 0.99 after each epoch, 100 epochs",
     )
-    model.add_argument("--cell", choices=get_args(Kind), help="(lstm)")
+    model.add_argument("--cell", choices=get_args(Kind), help="(gru; books: rnn, lstm)")
     model.add_argument("--activation", choices=get_args(Activation), help="of --cell rnn (tanh; book-rnn: sigmoid)")
     model.add_argument("--embedding", type=count, metavar="N", help="(64; books: 512)")
     model.add_argument("--hidden", type=count, metavar="N", help="(256; books: 512)")
@@ -186,11 +186,11 @@ def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     add_solver(
         learning,
         usual="adam; books: vanilla",
-        rate="0.002; books: 0.05",
+        rate="0.003; books: 0.05",
         rho="0.98",
         l2_reg="(0; 1e-6 with RMSProp)",
         clip="none",
-        clip_norm="none",
+        clip_norm="1; books: none",
     )
     add_data(parser, "0.05, at most 40,000 characters; books: 0")
 

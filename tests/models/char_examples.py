@@ -12,8 +12,8 @@ from corpus import Corpus
 from saved_run import load_run, save_run
 
 TEXT = "to be, or not to be:\nthat is the question.\n" * 5
-TINY = {"hidden": 7, "embedding": 5, "batch": 3, "bptt": 4, "validation": 0.0, "seed": 3}
-SIZES = ("--hidden", "7", "--embedding", "5", "--batch", "3", "--bptt", "4", "--validation", "0")
+TINY = {"cell": "lstm", "hidden": 7, "embedding": 5, "batch": 3, "bptt": 4, "validation": 0.0, "seed": 3}
+SIZES = ("--cell", "lstm", "--hidden", "7", "--embedding", "5", "--batch", "3", "--bptt", "4", "--validation", "0")
 ARGUMENTS = ("--backend", "numpy", "--progress", "none", *SIZES)
 
 

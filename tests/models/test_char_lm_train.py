@@ -47,6 +47,7 @@ def checkpoint(text, tmp_path, capsys):
 @pytest.mark.parametrize("preset", ["book-rnn", "book-lstm"])
 def test_each_epoch_has_its_perplexity_and_a_sample_of_70_characters(text, capsys, preset):
     arguments = ("--preset", preset, "--corpus", text, "--epochs", "3", "--progress", "lines", "--validation", "0.3")
+    arguments += ("--cell", preset.removeprefix("book-"))
     code, out, err = command(capsys, *ARGUMENTS, *arguments)
     assert code == 0
     printed = out.splitlines()

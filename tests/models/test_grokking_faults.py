@@ -12,7 +12,7 @@ from tests.models.char_examples import TINY, first_states, tiny_training, train_
 
 
 def test_fault_1_the_rnn_learns_from_all_steps_of_a_window_not_from_the_last_alone():
-    chosen = new_hyperparameters({"preset": "book-rnn", **TINY})
+    chosen = new_hyperparameters({"preset": "book-rnn", **TINY, "cell": "rnn"})
     model = CharModel(6, chosen, "numpy")
     given, targets = cut_windows(np.random.default_rng(0).integers(0, 6, 15), chosen.batch, chosen.bptt)
     graph = WindowGraph(model, given, targets, is_training=True)
