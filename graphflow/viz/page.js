@@ -27,7 +27,7 @@
     for (const [key, numbers] of nodesOf) {
       for (const number of numbers) boxesOf.set(number, [...(boxesOf.get(number) ?? []), key]);
     }
-    return { ...view, template, nodesOf, boxesOf, svg: null, boxes: new Map(), edgesOf: new Map(), home: null, window: null };
+    return { ...view, template, nodesOf, boxesOf, svg: null, boxes: new Map(), edgesOf: new Map(), middles: new Map(), lit: [], links: null, home: null, window: null };
   });
 
   const $ = (id) => document.getElementById(id);
@@ -61,6 +61,9 @@
     next.svg = next.template.content.firstElementChild.cloneNode(true);
     const [x, y, width, height] = next.svg.getAttribute("viewBox").split(/[ ,]+/).map(Number);
     next.home = { x, y, width, height };
+    next.links = document.createElementNS("http://www.w3.org/2000/svg", "g");
+    next.links.setAttribute("class", "links");
+    next.svg.querySelector(".graph").prepend(next.links);
     for (const box of next.svg.querySelectorAll(".node")) {
       next.boxes.set(box.dataset.key, box);
       box.setAttribute("tabindex", "-1");
@@ -229,34 +232,35 @@
   }
 
   function light(key) {
-    for (const name of ["hot", "pair", "near"]) {
-      for (const element of view.svg.querySelectorAll(`.${name}`)) element.classList.remove(name);
-    }
-    view.svg.querySelector(".links")?.remove();
+    for (const [element, name] of view.lit) element.classList.remove(name);
+    view.lit = [];
+    view.links.replaceChildren();
     if (key === null || !view.boxes.has(key)) return;
-    const box = view.boxes.get(key), pairs = pairsOf(key).filter((each) => view.boxes.has(each));
-    box.classList.add("hot");
-    for (const each of pairs) view.boxes.get(each).classList.add("pair");
-    for (const edge of view.edgesOf.get(key) ?? []) edge.classList.add("near");
-    if (pairs.length <= 12) drawLinks(box, pairs.map((each) => view.boxes.get(each)));
+    const pairs = pairsOf(key).filter((each) => view.boxes.has(each));
+    view.lit.push([view.boxes.get(key), "hot"]);
+    for (const each of pairs) view.lit.push([view.boxes.get(each), "pair"]);
+    for (const edge of view.edgesOf.get(key) ?? []) view.lit.push([edge, "near"]);
+    if (pairs.length <= 12) drawLinks(key, pairs);
+    for (const [element, name] of view.lit) element.classList.add(name);
   }
 
   function drawLinks(from, to) {
-    const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
-    group.setAttribute("class", "links");
     const start = middle(from);
-    for (const box of to) {
-      const end = middle(box), path = document.createElementNS("http://www.w3.org/2000/svg", "path");
+    for (const key of to) {
+      const end = middle(key), path = document.createElementNS("http://www.w3.org/2000/svg", "path");
       const bend = Math.min(60, Math.hypot(end.x - start.x, end.y - start.y) / 5);
       path.setAttribute("d", `M${start.x},${start.y}Q${(start.x + end.x) / 2},${(start.y + end.y) / 2 - bend} ${end.x},${end.y}`);
-      group.append(path);
+      view.links.append(path);
     }
-    from.parentNode.insertBefore(group, from.parentNode.querySelector(".node"));
   }
 
-  function middle(box) {
-    const { x, y, width, height } = box.getBBox();
-    return { x: x + width / 2, y: y + height / 2 };
+  /* The middle of a box, measured once: asking makes the browser lay out the whole picture. */
+  function middle(key) {
+    if (!view.middles.has(key)) {
+      const { x, y, width, height } = view.boxes.get(key).getBBox();
+      view.middles.set(key, { x: x + width / 2, y: y + height / 2 });
+    }
+    return view.middles.get(key);
   }
 
   canvas.addEventListener("pointerover", (event) => { if (touching.size === 0) light(keyAt(event)); });
@@ -496,10 +500,10 @@
 
   /* The nearest box in a direction; what lies aside counts double. */
   function neighbour(key, [right, down]) {
-    const from = middle(view.boxes.get(key));
+    const from = middle(key);
     let best = null, least = Infinity;
-    for (const [other, box] of view.boxes) {
-      const to = middle(box), along = (to.x - from.x) * right + (to.y - from.y) * down;
+    for (const other of view.boxes.keys()) {
+      const to = middle(other), along = (to.x - from.x) * right + (to.y - from.y) * down;
       const aside = Math.abs((to.x - from.x) * down) + Math.abs((to.y - from.y) * right);
       if (along > 1 && along + 2 * aside < least) { least = along + 2 * aside; best = other; }
     }
