@@ -297,7 +297,8 @@ class _Flagged:
     def _add_outside(self) -> None:
         """Draw what belongs to no step."""
         outside = [node for node in self.graph.nodes if node.id not in self.steps.step_of and node.op is not None]
-        sums = {node.id for node in outside if node.id in self.labels.gradient_names}
+        # Gradients that nothing uses: flags beside their terms say all there is to say.
+        sums = {node.id for node in outside if node.id in self.labels.gradient_names and not self.steps.users(node)}
         for node in outside:
             if node.id not in sums:
                 self._put(self.labels.box(node))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import re
 
 import pytest
 
 import graphflow as gf
+from graphflow.testing import random_graph
 from graphflow.viz import picture_of
 from graphflow.viz.labels import MINUS, TIMES
 from graphflow.viz.parts import parts_of
@@ -224,3 +226,36 @@ def test_keys_are_plain_words(view):
     picture = picture_of(g, view=view)
     assert {box.key for box in picture.boxes if not re.fullmatch(r"\w+", box.key)} == set()
     assert picture.nodes == {node.id for node in g}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_graphs_with_random_steps_and_scopes_are_drawn_whole(seed):
+    g = random_graph(seed=seed).graph
+    generator = random.Random(seed)
+    computed = [node for node in g if node.op is not None]
+    for node in computed:
+        node.step = generator.choice((None, -1, 0, 1)) if seed % 2 else node.id * 6 // len(g)
+        node.scope = generator.choice(("", "a", "a/b", "c"))
+    for options in ({"view": "ports"}, {"view": "ports", "fuse": True}, {"view": "collapsed"}, {"view": "full"}):
+        picture = picture_of(g, **options)
+        check_sound(picture)
+        assert picture.nodes == {node.id for node in g}
+    for options in ({"direction": "forward"}, {"select": "a*"}, {"around": computed[-1], "up": 4}):
+        for view in ("ports", "collapsed", "full"):
+            try:
+                check_sound(picture_of(g, view=view, **options))
+            except gf.RenderError:
+                assert view != "full"  # what is left may have no steps
+
+
+def test_a_gradient_that_is_used_has_a_box():
+    g = gf.ExprGraph()
+    w, x = gf.scalar(g, name="w"), gf.scalar(g, name="x")
+    for t in range(3):
+        with g.step(t):
+            x = gf.tanh(w * x)
+    (dw,) = gf.grad(x, w)
+    gf.exp(dw)
+    picture = picture_of(g, view="ports")
+    check_sound(picture)
+    assert f"n{dw.id}" in picture.box_by_key
