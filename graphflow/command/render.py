@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--around", metavar="NODE", help="a name, or a number such as %%12, and what is near it")
     part.add_argument("--up", metavar="N", type=int, default=2, help="levels above it (default: %(default)s)")
     part.add_argument("--down", metavar="N", type=int, default=2, help="levels below it (default: %(default)s)")
+    parser.add_argument("--fuse", action="store_true", help="elementwise chains as one box")
     parser.add_argument(
         "--checkpoint", metavar="FILE", help="the values of a saved run: a page shows their ranges at each node"
     )
@@ -68,7 +69,7 @@ def run(options: argparse.Namespace) -> list[str]:
     if options.checkpoint is not None:
         _restore(graph, options.checkpoint)
     chosen: dict[str, Any] = {"limit": options.limit}
-    chosen |= {name: getattr(options, name) for name in ("steps", "direction", "select")}
+    chosen |= {name: getattr(options, name) for name in ("steps", "direction", "select", "fuse")}
     if options.around is not None:
         chosen |= {"around": find_node(graph, options.around), "up": options.up, "down": options.down}
     if options.output is None:

@@ -14,7 +14,7 @@ from typing import Final
 from graphflow.graph import GraphView
 from graphflow.node import Node
 from graphflow.viz.labels import LONGEST_NAME, TIMES, visible
-from graphflow.viz.parts import parts_of
+from graphflow.viz.parts import innermost, parts_of
 from graphflow.viz.picture import ORDER, Box, Cluster, Edge, Picture
 from graphflow.viz.raw import DIRECTIONS, Labels, legend_of
 from graphflow.viz.selection import Part, steps_of
@@ -158,7 +158,7 @@ class _Flagged:
         if node.name is not None or node.op is None:
             return visible(node.label, LONGEST_NAME)
         what, part = visible(node.op.symbol, LONGEST_NAME), self.parts[node.id]
-        return what if part in {"", self.parts[user.id]} else f"{what} of {visible(part, LONGEST_NAME)}"
+        return what if part in {"", self.parts[user.id]} else f"{what} of {visible(innermost(part), LONGEST_NAME)}"
 
     # --- steps ------------------------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class _Flagged:
     def _pill(self, leaf: Node, user: Node) -> str:
         """A parameter, an input or a constant, beside its use; without its part where that frames the user too."""
         box = self.labels.box(leaf)
-        part = self.parts[user.id]
+        part = innermost(self.parts[user.id])
         name = visible(leaf.name.removeprefix(f"{part}."), LONGEST_NAME) if leaf.name and part else box.lines[0]
         return self._put(
             replace(
@@ -271,7 +271,7 @@ class _Flagged:
 
     def _far_gradients(self, offset: int, values: Sequence[Node], user: Node) -> str:
         """Where gradients come from another step."""
-        parts = dict.fromkeys(visible(self.parts[value.id], LONGEST_NAME) for value in values)
+        parts = dict.fromkeys(visible(innermost(self.parts[value.id]), LONGEST_NAME) for value in values)
         return self._flag(
             f"b{signed(offset)}_{user.id}", [f"∂ from {relative(offset)}", *filter(None, parts)], values, user
         )
@@ -331,7 +331,7 @@ class _Flagged:
 
     def _sum_flag(self, total: Node, term: Node) -> str:
         """Where a parameter's gradient is summed over the steps."""
-        name = self.labels.gradient_names[total.id].removeprefix(f"{self.parts[term.id]}.")
+        name = self.labels.gradient_names[total.id].removeprefix(f"{innermost(self.parts[term.id])}.")
         return self._put(
             replace(
                 self.labels.box(total),

@@ -118,7 +118,10 @@ def _by_name(graph: GraphView, pattern: str | None) -> set[int] | None:
     if not isinstance(pattern, str):
         raise OptionError("to_dot: select is not usable", got=repr(pattern), needs="a pattern such as 'decoder*'")
     parts = parts_of(graph.whole.nodes)
-    names = {node.id: {node.name or "", parts[node.id], node.scope} - {""} for node in graph.nodes}
+    names = {
+        node.id: {node.name or "", node.scope, parts[node.id], *parts[node.id].split("/")} - {""}
+        for node in graph.nodes
+    }
     found = {number for number, each in names.items() if any(fnmatchcase(name, pattern) for name in each)}
     if not found:
         known = sorted({name for each in names.values() for name in each})

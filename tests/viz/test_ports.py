@@ -202,6 +202,24 @@ def test_parts_come_from_scopes_or_from_the_names_of_parameters():
     assert {parts_of(g.nodes)[node.id] for node in g} == {"", "hidden", "output"}
 
 
+def test_parts_lie_within_scopes_and_are_not_said_twice():
+    g = gf.ExprGraph()
+    x = gf.matrix(g, (2, 3), name="x")
+    w = gf.matrix(g, (4, 3), name="decoder.w")
+    with g.scope("training"):
+        turned = w.T
+        y = gf.tanh(gf.exp(x) @ turned)
+    with g.scope("decoder"):
+        z = gf.neg(w)
+    parts = parts_of(g.nodes)
+    assert [parts[node.id] for node in (w, turned, y, z)] == [
+        "decoder",
+        "training/decoder",
+        "training/decoder",
+        "decoder",
+    ]
+
+
 def test_small_graphs_are_drawn_node_by_node():
     assert picture_of(steps()).view == "raw"
     assert picture_of(steps(), view="ports").view == "ports"
