@@ -290,15 +290,22 @@ class Node:
         """An array on the left of an operator leaves the operation to the node; other numpy functions are refused."""
         name = UFUNC_OPERATORS.get(ufunc.__name__)
         if name is None or method != "__call__" or keywords:
-            raise DTypeError(
-                f"numpy.{ufunc.__name__} cannot be applied to {self}",
-                got="a node given to numpy",
-                needs="the function of graphflow that adds a node, or a value",
-                hint=f"gf.{ufunc.__name__}(...), or node.value after a run",
-                where=self.origin,
-            )
+            raise self._is_none_of_numpys(ufunc.__name__)
         operator: Callable[..., Node] = getattr(OPERATORS, name)
         return operator(*inputs)
+
+    def __array_function__(self, function: Callable[..., object], *_: object) -> NoReturn:
+        """What numpy would do by calling the method of that name with arguments of its own is refused as well."""
+        raise self._is_none_of_numpys(function.__name__)
+
+    def _is_none_of_numpys(self, function: str) -> DTypeError:
+        return DTypeError(
+            f"numpy.{function} cannot be applied to {self}",
+            got="a node given to numpy",
+            needs="the function of graphflow that adds a node, or a value",
+            hint=f"gf.{function}(...), or node.value after a run",
+            where=self.origin,
+        )
 
     # Nodes are told apart by identity in sets and dicts, as tensors are in PyTorch.
     __hash__ = object.__hash__

@@ -10,7 +10,7 @@ import pytest
 from graphflow import node as node_module
 from graphflow.construct import constant, matrix, scalar, tensor, vector
 from graphflow.dtypes import float32, int64
-from graphflow.errors import GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
+from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
 from graphflow.graph import ExprGraph
 from graphflow.op import OPERATORS, Operators
 from graphflow.ops.arithmetic import add
@@ -277,3 +277,18 @@ def test_a_node_remembers_the_line_that_made_it(g):
     assert x.origin.function == "test_a_node_remembers_the_line_that_made_it"
     assert x.origin.line < y.origin.line
     assert x.dtype == float32
+
+
+@pytest.mark.parametrize(
+    "function", [np.sum, np.max, np.mean, np.var, np.argmax, np.clip, np.transpose, np.ravel, np.shape, np.array_equal]
+)
+def test_functions_of_numpy_are_refused_with_one_message(function):
+    """numpy would call the node's own method of that name, with arguments that it does not have."""
+    g = ExprGraph()
+    x = vector(g, 3, name="x")
+    arguments = {np.clip: (0.0, 1.0), np.array_equal: (x,)}.get(function, ())
+    with pytest.raises(DTypeError, match=rf"^numpy.{function.__name__} cannot be applied to x: float32\[3\]\n  got "):
+        function(x, *arguments)
+    with pytest.raises(DTypeError, match="^numpy.stack cannot be applied to x"):
+        np.stack([np.zeros(3), x])
+    assert len(g) == 1

@@ -21,6 +21,9 @@ PROMISED = {
         add sub hadamard_prod hadamard_div pow neg exp log log1p expm1 sqrt square tanh sigmoid softplus rectify
         abs sign lt gt lte gte eq ne where matmul outer transpose reshape concat stack sum mean max
         softmax log_softmax log_sum_exp gather softmax_cross_entropy
+        ceil floor sin cos log2 inverse inverse_sqrt cube leaky_relu mish max_between min_between logical_xor
+        min prod argmax argmin var std all any cumsum ravel unconcat size_of at by_indices reduce_add reduce_mul
+        elu gelu swish hard_tanh hard_sigmoid clip erf split tile repeat pad flip squeeze expand_dims scatter_add cast
     """,
     "binding": "let unsafe_let unsafe_let_all read Reading set_ S",
     "machines": "TapeMachine LispMachine Program compile_graph function passes_of NanReport Survey Trace",
@@ -33,7 +36,8 @@ PROMISED = {
 }
 METHODS = {
     "ExprGraph": "by_name nodes inputs roots subgraph unbind_all to_dot render step",
-    "Node": "name shape dtype value grad id op inputs is_scalar is_vector is_matrix",
+    "Node": "name shape dtype value grad id op inputs is_scalar is_vector is_matrix"
+    " sum mean max min prod var std all any argmax argmin cumsum reshape transpose ravel squeeze T astype",
     "TapeMachine": "run_all reset close step run_until profile trace find_nan survey program backend",
     "LispMachine": "run_all",
     "Checkpoint": "restore",
