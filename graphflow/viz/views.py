@@ -152,11 +152,16 @@ def _drawn(graph: GraphView, view: str, limit: int, *, legend: bool) -> Picture:
     if view == "raw":
         return _raw(graph, limit, legend=legend)
     if view == "full":
-        return _checked(full_picture(graph, steps, legend=legend), LARGEST_FULL)
+        _check_count(view, len(graph), LARGEST_FULL)
+        picture = full_picture(graph, steps, legend=legend)
+        _check_count(view, len(picture.boxes), LARGEST_FULL)
+        return picture
     if view == "collapsed" and not steps.members:
         return scopes_picture(graph, legend=legend)
     if view == "collapsed":
-        return _checked(collapsed_picture(graph, steps, legend=legend), LARGEST_COLLAPSED)
+        picture = collapsed_picture(graph, steps, legend=legend)
+        _check_count(view, len(picture.boxes), LARGEST_COLLAPSED)
+        return picture
     if not steps.members:
         raise RenderError(
             f"the view {view!r} needs steps",
@@ -186,13 +191,12 @@ def _raw(graph: GraphView, limit: int, *, legend: bool) -> Picture:
     return raw_picture(graph, legend=legend)
 
 
-def _checked(picture: Picture, most: int) -> Picture:
+def _check_count(view: str, count: int, most: int) -> None:
     """Refuse what Graphviz would not draw in a minute."""
-    if len(picture.boxes) > most:
+    if count > most:
         raise RenderError(
-            f"the graph is too large for the view {picture.view!r}",
-            got=f"{len(picture.boxes):,} boxes",
+            f"the graph is too large for the view {view!r}",
+            got=f"{count:,} boxes",
             needs=f"at most {most:,}",
             hint="steps=, select= or around= for a part",
         )
-    return picture
