@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import graphflow as gf
-from graphflow.viz import render
+from graphflow.viz import picture_of, render
 from tests.viz import svg
-from tests.viz.graphs import GRAPHS, names_in, two_layers
+from tests.viz.graphs import GRAPHS, names_in, steps, two_layers, unrolled
 
 MAGIC = {"png": b"\x89PNG\r\n\x1a\n", "pdf": b"%PDF-"}
 
@@ -86,6 +86,22 @@ def test_graphviz_pure_stands_in_for_dot(programs, pictures):
     assert two_layers().render(pictures / "g.svg").read_bytes().startswith(b"-Tsvgdigraph")
     with pytest.raises(gf.RenderError, match=r"cannot draw pdf(.|\n)*\.svg or \.png"):
         two_layers().render(pictures / "g.pdf")
+
+
+@pytest.mark.parametrize("name", ["dot", "graphviz-pure"])
+def test_a_view_with_places_of_its_own_is_not_laid_out_again(programs, pictures, name):
+    install(programs, name, COPY)
+    text = steps().render(pictures / "g.svg", view="full").read_bytes()
+    assert text == b"-Kneato -n2 -Tsvg" + steps().to_dot(view="full").encode()
+
+
+@pytest.mark.parametrize("view", ["ports", "collapsed", "full"])
+def test_graphviz_pure_draws_every_view(monkeypatch, tmp_path, view):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    picture = picture_of(unrolled(4), view=view)
+    root = svg.parse(render.draw_picture(picture, "svg"))
+    assert set(svg.node_lines(root)) >= {box.key for box in picture.boxes}
+    assert svg.dangers(root) == []
 
 
 def test_graphviz_pure_is_found_beside_python(programs, pictures, monkeypatch):
