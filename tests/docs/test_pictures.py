@@ -15,6 +15,7 @@ DRAWN_BY = {
     "lstm-step": ROOT / "docs" / "quickstart.md",
     "nan": ROOT / "docs" / "finding-a-nan.md",
     "tape": ROOT / "docs" / "how-it-works.md",
+    "tutorial-lstm": ROOT / "docs" / "tutorial-sequences.md",
     **dict.fromkeys(re.findall(r"\]\(pictures/([\w-]+)\.svg\)", GALLERY.read_text(encoding="utf-8")), GALLERY),
 }
 LARGEST = 150_000
