@@ -25,7 +25,7 @@ import numpy as np
 
 from graphflow.backends.llvm.host import Host, MachineCode
 from graphflow.backends.llvm.writer import SHARE
-from graphflow.loops import Contract, Loop
+from graphflow.loops import Contract, Convolve, Loop
 from graphflow.tape.program import Instruction, Operand
 from graphflow.values import Array
 
@@ -198,14 +198,18 @@ def threads_for(instructions: Sequence[Instruction], chunks: Sequence[int], want
 
 
 def multiplications(loop: Loop, inputs: Sequence[Operand]) -> int:
-    """Those of a contraction; nothing else counts."""
+    """Those of a contraction, also one of windows; nothing else counts."""
+    shapes = [operand.type.shape for operand in inputs]
+    if isinstance(loop, Convolve):
+        shapes[0] = loop.view.shape
+        loop = loop.product
     if not isinstance(loop, Contract):
         return 0
     found = 0
     for first in range(0, len(inputs), 2):
         sizes: dict[int, int] = {}
-        for labels, operand in zip((loop.left, loop.right), inputs[first : first + 2], strict=True):
-            for label, size in zip(labels, operand.type.shape, strict=True):
+        for labels, shape in zip((loop.left, loop.right), shapes[first : first + 2], strict=True):
+            for label, size in zip(labels, shape, strict=True):
                 sizes[label] = max(size, sizes.get(label, 1))
         found += prod(sizes.values())
     return found
