@@ -109,7 +109,9 @@ def _escaped(text: str) -> str:
 
 
 def _classes(module: ModuleType) -> list[type[Op]]:
-    return [op for op in REGISTRY.values() if op.__module__ == module.__name__]
+    """The ops that a module defines, in the order of the file; what is abstract is not registered."""
+    own = [value for value in vars(module).values() if isinstance(value, type) and value.__module__ == module.__name__]
+    return [value for value in own if issubclass(value, Op) and value.__name__ in REGISTRY]
 
 
 def _inner_ops(module: ModuleType) -> Iterator[str]:

@@ -46,18 +46,18 @@ def check_op(op_class: type[Op], *, backends: Sequence[str] = ("numpy",)) -> Non
         >>> import graphflow as gf
         >>> from graphflow.testing import check_op
         >>> @dataclass(frozen=True)
-        ... class Cube(gf.Op):
-        ...     symbol = "cube"
+        ... class FourthPower(gf.Op):
+        ...     symbol = "fourth_power"
         ...     def infer(self, x):
         ...         return x
         ...     def evaluate(self, x):
-        ...         return x * x * x
+        ...         return x**4
         ...     def gradient(self, dy, y, x):
-        ...         return (3.0 * dy * x * x,)
+        ...         return (4.0 * dy * x * x * x,)
         ...     @classmethod
         ...     def samples(cls):
         ...         yield gf.Sample(cls(), (np.array([1.0, -2.0, 0.5]),))
-        >>> check_op(Cube)
+        >>> check_op(FourthPower)
     """
     samples = list(op_class.samples())
     if not samples:
