@@ -26,6 +26,8 @@ from graphflow.ops.shape import naming, reshape, transpose
 from graphflow.tensortype import TensorType, as_axis, same_dtype
 from graphflow.values import Array
 
+# Multiplications of a product of matrices that is worth the loops round it: about 30 x 30 x 30.
+INNER = 2**15
 Labels = tuple[int, ...]
 Axes = int | Sequence[int]
 
@@ -131,14 +133,27 @@ def product(x: Node, x_labels: Labels, y: Node, y_labels: Labels, out: Labels) -
         x, x_labels, y, y_labels = y, y_labels, x, x_labels
     if len(summed) > 1:
         x, x_labels, y, y_labels = _with_one_summed(x, x_labels, y, y_labels, summed)
-    rows = tuple(label for label in out if label not in y_labels)
-    columns = tuple(label for label in out if label not in x_labels)
-    # The loop writes any order whose last axis is the last one of a factor of its own, contiguous in memory.
-    found = out if out and out[-1] in (*rows[-1:], *columns[-1:]) and out[-1] not in shared else shared + rows + columns
+    sizes = dict(zip((*x_labels, *y_labels), (*x.shape, *y.shape), strict=True))
+    found = _order(x_labels, y_labels, out, sizes)
     names: dict[int, int] = {}
     named = [tuple(names.setdefault(label, len(names)) for label in each) for each in (x_labels, y_labels, found)]
     result = apply(Contraction(*named), x, y)
     return transpose(result, [found.index(label) for label in out])
+
+
+def _order(x_labels: Labels, y_labels: Labels, out: Labels, sizes: dict[int, int]) -> Labels:
+    """The order of axes in which the product is computed: that of the result, or one that makes a large product of it.
+
+    A loop writes a row and a column anywhere, but axes that a factor has in another order are loops round it.
+    """
+    shared = tuple(label for label in out if label in x_labels and label in y_labels)
+    rows = tuple(label for label in x_labels if label in out and label not in y_labels)
+    columns = tuple(label for label in y_labels if label in out and label not in x_labels)
+    if not out or out[-1] in shared or not columns:
+        return shared + rows + columns
+    ends = [next(label for label in reversed(out) if label in group) for group in (rows, columns)]
+    inner = math.prod(sizes[label] for label in (*ends, *(label for label in x_labels if label not in out)))
+    return out if inner >= INNER else shared + rows + columns
 
 
 def _spread(x: Node, labels: Labels, out: Labels) -> Node:

@@ -47,7 +47,14 @@ def _turned_product(editor: PlanEditor, value: Value) -> Value:
         return value
     out: Labels = tuple(product.loop.out[axis] for axis in axes)
     found = in_order(product.loop.left, product.loop.right, out)
-    if found is None:
+    if found is None or not _keeps_groups(product.loop, out):
         return value
     loop, is_turned = found
     return value._replace(op=None, loop=loop, inputs=product.inputs[::-1] if is_turned else product.inputs)
+
+
+def _keeps_groups(loop: Contract, out: Labels) -> bool:
+    """Whether the axes of each factor keep their order: what is one axis of a matrix would fall apart otherwise."""
+    groups = [set(loop.left) - set(loop.right), set(loop.right) - set(loop.left)]
+    before, after = ([[label for label in labels if label in group] for group in groups] for labels in (loop.out, out))
+    return before == after

@@ -122,7 +122,7 @@ def contractions(node):
     ("equation", "shapes"),
     [
         ("bqhd,bkhd->bhqk", ((2, 3, 2, 4), (2, 5, 2, 4))),
-        ("bhqk,bkhd->bqhd", ((2, 2, 3, 5), (2, 5, 2, 4))),
+        ("bhqk,bkhd->bqhd", ((2, 2, 32, 32), (2, 32, 2, 32))),
         ("ijk,jkl->il", ((2, 3, 4), (3, 4, 5))),
         ("ij,jk->ki", ((2, 3), (3, 4))),
     ],
@@ -141,6 +141,21 @@ def test_several_summed_axes_become_one():
     products, views = contractions(y)
     assert [len(loop.summed) for loop in products] == [1]
     assert len(views) == 1
+
+
+@pytest.mark.parametrize("equation", ["aecb,cdef->afdb", "be,febc->ecf"])
+def test_small_products_become_a_large_one_that_is_moved(equation):
+    """Written where they belong they would be hundreds of small ones; the compiler does not undo it."""
+    sizes = dict(zip("abcdef", (20, 4, 4, 6, 4, 20), strict=True))
+    shapes = [tuple(sizes[letter] for letter in part) for part in equation.partition("->")[0].split(",")]
+    g = gf.ExprGraph()
+    y = gf.einsum(equation, *[gf.tensor(g, shape, init=gf.ones()) for shape in shapes])
+    machine = gf.TapeMachine(g, outputs=[y], backend="numpy")
+    loops = [instruction.loop for instruction in machine.program.instructions]
+    (product,) = [loop for loop in loops if isinstance(loop, Contract)]
+    rows = [label for label in product.left if label not in product.right]
+    columns = [label for label in product.right if label not in product.left]
+    assert list(product.out)[-len(rows + columns) :] == rows + columns
 
 
 def test_the_cheapest_pair_comes_first():
