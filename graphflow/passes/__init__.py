@@ -57,8 +57,9 @@ PIPELINE: tuple[Pass, ...] = (
 EVALUATION_PIPELINE: tuple[Pass, ...] = (evaluate_mode, *PIPELINE)
 # What is needed to run at all: no value is changed, shared or left out.
 PLAIN_PIPELINE: tuple[Pass, ...] = (lower, place)
-# What keeps each value for itself: after these alone, an instruction stands for one of the user's nodes.
-SEPARATING: tuple[Pass, ...] = (evaluate_mode, stabilise, prune, lower, place)
+# What keeps each value for itself: after these alone, an instruction stands for one of the user's nodes, or for a part
+# of a long sum, which as one loop of thousands of terms would take long to compile.
+SEPARATING: tuple[Pass, ...] = (evaluate_mode, stabilise, prune, lower, split_totals, place)
 # After these an instruction may stand for several of the user's nodes, or a value for none that was computed.
 BLENDING = (
     fold,
