@@ -1,15 +1,18 @@
 """W7: a network of images, 28x28, batch 100: two convolutions with ReLU and pooling, two layers, gradient descent.
 
 W7/3 and W7/5 are the sizes of the filters. Each convolution is padded so that it keeps the size of the image.
+`python -m tests.bench.images` compares it with torch by processor time.
 """
 
 from __future__ import annotations
 
+import sys
+import time
 from functools import partial
 
 import numpy as np
 
-from tests.bench.contender import Array, Arrays, Contender, Work
+from tests.bench.contender import TOLERANCE, Array, Arrays, Contender, Work, largest_error
 
 UNIT = "steps"
 SIDE, BATCH, BATCHES, LEARN_RATE = 28, 100, 4, 0.01
@@ -211,3 +214,32 @@ def contenders(workload: str, threads: int, *, is_slow: bool) -> dict[str, dict[
         "numpy": {"by hand": numpy_by_hand} if is_slow else {},
         "torch": {"eager": torch, "channels last": partial(torch, is_channels_last=True)},
     }
+
+
+def main() -> None:
+    """Print the processor time of a step on one thread, taking turns: what is left to compare on a busy machine."""
+    import torch as library
+
+    library.set_num_threads(1)
+    for workload in sys.argv[1:] or ["W7/3", "W7/5"]:
+        made = {
+            "graphflow": graphflow(workload, None, backend="native", threads=1),
+            "torch": torch(workload, None),
+            "torch, channels last": torch(workload, None, is_channels_last=True),
+        }
+        wanted = reference(workload, None)
+        for name, each in made.items():
+            where, error = largest_error({key: np.asarray(value) for key, value in each.answer().items()}, wanted)
+            assert error <= TOLERANCE, (name, where)
+        times: dict[str, list[float]] = {name: [] for name in made}
+        for _ in range(6):
+            for name, each in made.items():
+                each.run()
+                begin = time.process_time()
+                each.run()
+                times[name].append((time.process_time() - begin) / BATCHES)
+        print(workload, ", ".join(f"{name} {1e3 * min(each):.1f} ms" for name, each in times.items()))
+
+
+if __name__ == "__main__":
+    main()
