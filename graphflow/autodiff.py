@@ -97,7 +97,10 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
     check_nodes("backpropagate", (*outputs, *output_grads, *wrt))
     if not outputs or not wrt:
         raise GradientError(
-            "nothing to differentiate", got=f"{len(outputs)} outputs, {len(wrt)} wrt", needs="at least one of each"
+            "nothing to differentiate",
+            got=f"{len(outputs)} outputs, {len(wrt)} wrt",
+            needs="at least one of each",
+            hint="gf.grad(cost, *parameters)",
         )
     if len(outputs) != len(output_grads):
         raise GradientError(

@@ -146,6 +146,8 @@ class ExprGraph(GraphView):
     """
 
     def __init__(self, name: str | None = None, *, seed: int = 0) -> None:
+        if name is not None and not isinstance(name, str):
+            raise OptionError("ExprGraph: a name must be text", got=repr(name), needs="a str or None", hint="seed=")
         if not isinstance(seed, (int, np.integer)) or seed < 0:
             raise OptionError("ExprGraph: seed is not usable", got=repr(seed), needs="a whole number of 0 or more")
         self.name = name
@@ -200,7 +202,13 @@ class ExprGraph(GraphView):
         return isinstance(node, Node) and node.graph is self
 
     def __getitem__(self, number: int) -> Node:
-        """The node with this number."""
+        """The node with this number.
+
+        Raises:
+            GraphError: a name in place of the number. IndexError: there is no such node.
+        """
+        if isinstance(number, str):
+            raise GraphError("a graph is indexed by number", got=repr(number), hint=f"g.by_name({number!r})")
         return self._nodes[number]
 
     def __repr__(self) -> str:
@@ -262,8 +270,6 @@ class ExprGraph(GraphView):
         return node
 
     def _append(self, op: Op | None, inputs: tuple[Node, ...], value_type: TensorType, name: str | None) -> Node:
-        if name is not None and not isinstance(name, str):
-            raise OptionError("a name must be text", got=repr(name), needs="a str or None")
         node = Node(self, len(self._nodes), op, inputs, value_type, name, self.current_origin or user_origin())
         self._nodes.append(node)
         return node
@@ -283,7 +289,12 @@ class ExprGraph(GraphView):
             ...     node = g.constant([1.0])
             >>> node.step
             3
+
+        Raises:
+            OptionError: no whole number.
         """
+        if not isinstance(t, (int, np.integer)):
+            raise OptionError("step: this is no time step", got=repr(t), needs="a whole number", hint="g.scope(name)")
         before, self.current_step = self.current_step, t
         try:
             yield
@@ -292,7 +303,13 @@ class ExprGraph(GraphView):
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Nodes made inside belong to the scope `name`; scopes nest as `outer/inner`."""
+        """Nodes made inside belong to the scope `name`; scopes nest as `outer/inner`.
+
+        Raises:
+            OptionError: the name is no text.
+        """
+        if not isinstance(name, str):
+            raise OptionError("scope: a name must be text", got=repr(name), needs="a str")
         before = self.current_scope
         self.current_scope = f"{before}/{name}" if before else name
         try:
@@ -395,7 +412,8 @@ def check_nodes(what: str, nodes: Iterable[object], graph: ExprGraph | None = No
     """
     for node in nodes:
         if not isinstance(node, Node):
-            raise GraphError(f"{what}: {node!r} is no node", got=type(node).__name__, needs="nodes")
+            hint = f"g.by_name({node!r})" if isinstance(node, str) else None
+            raise GraphError(f"{what}: {node!r} is no node", got=type(node).__name__, needs="nodes", hint=hint)
         graph = node.graph if graph is None else graph
         if node.graph is not graph:
             raise GraphError(f"{what}: {node} belongs to another graph", needs="nodes of one graph", where=node.origin)

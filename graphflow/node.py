@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, final
 
 from graphflow.dtypes import DType
-from graphflow.errors import DTypeError, GradientError, GraphError, ShapeError, UnboundError, ValueNotKept
+from graphflow.errors import DTypeError, GradientError, GraphError, OptionError, ShapeError, UnboundError, ValueNotKept
 from graphflow.op import OPERATORS, Op
 from graphflow.origin import Origin
 from graphflow.tensortype import Shape, TensorType
@@ -45,14 +45,13 @@ class Node:
         op: the operation, None for inputs and constants.
         inputs: the nodes the operation is applied to.
         type: dtype and shape together.
-        name: the user's name, or None.
         step: the time step it was made in (`with graph.step(t):`), or None.
         scope: the scope it was made in, such as "decoder/lstm", or "".
         gradient_of: for a node made by `grad`, the forward node whose gradient it belongs to.
     """
 
     __slots__ = (
-        "__weakref__", "code", "gradient_of", "graph", "holder", "id", "inputs", "is_bound", "is_constant", "name",
+        "__weakref__", "_name", "code", "gradient_of", "graph", "holder", "id", "inputs", "is_bound", "is_constant",
         "offset", "op", "scope", "step", "storage", "type",
     )  # fmt: skip
 
@@ -82,6 +81,21 @@ class Node:
         self.holder: ValueHolder | None = None
 
     # --- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str | None:
+        """The user's name, or None.
+
+        Raises:
+            OptionError: when it is set to something else.
+        """
+        return self._name
+
+    @name.setter
+    def name(self, name: str | None) -> None:
+        if name is not None and not isinstance(name, str):
+            raise OptionError("a name must be text", got=repr(name), needs="a str or None")
+        self._name = name
 
     @property
     def shape(self) -> Shape:

@@ -9,9 +9,12 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
+PACKAGE = __package__
 PACKAGE_FOLDER = str(Path(__file__).resolve().parent) + "/"
 # Frames that stand between the package and its caller without being the user's.
 NOT_THE_USER = (PACKAGE_FOLDER, contextlib.__file__, "<frozen ")
+# The file of code made from text: of dataclasses' methods here, but also of what a user gives to `python -c`.
+FROM_TEXT = "<string>"
 
 
 class Origin(NamedTuple):
@@ -48,9 +51,14 @@ def _is_the_users(file: str) -> bool:
     return not file.startswith(NOT_THE_USER)
 
 
+def _is_made_here(frame: FrameType) -> bool:
+    """Whether it is a method that `dataclass` has written for a class of the package."""
+    return frame.f_code.co_filename == FROM_TEXT and frame.f_globals.get("__package__", "").startswith(PACKAGE)
+
+
 def user_origin() -> Origin:
     """The innermost place on the call stack that is not inside graphflow itself."""
     frame: FrameType = sys._getframe(1)  # noqa: SLF001 - the one way to see the caller cheaply
-    while not _is_the_users(frame.f_code.co_filename) and frame.f_back is not None:
+    while frame.f_back is not None and (not _is_the_users(frame.f_code.co_filename) or _is_made_here(frame)):
         frame = frame.f_back
     return Origin(frame.f_code, frame.f_lasti)

@@ -152,6 +152,30 @@ def test_a_name_is_text(g):
         with pytest.raises(OptionError, match="a name must be text"):
             g.leaf(TensorType(float32, ()), wrong)
     assert len(g) == 0
+    node = g.leaf(TensorType(float32, ()), "x")
+    with pytest.raises(OptionError, match="a name must be text"):
+        node.name = 5
+    assert node.name == "x"
+    node.name = None
+    assert node.label == "%0"
+    with pytest.raises(OptionError, match=r"ExprGraph: a name must be text[^$]*try     seed="):
+        ExprGraph(7)
+
+
+@pytest.mark.parametrize("act", [lambda g: g.step("a"), lambda g: g.step(1.0), lambda g: g.scope(1)])
+def test_a_step_is_a_number_and_a_scope_is_text(g, act):
+    with pytest.raises(OptionError, match="step: this is no time step|scope: a name must be text"), act(g):
+        pass
+    assert (g.current_step, g.current_scope) == (None, "")
+
+
+def test_a_graph_is_indexed_by_number(g):
+    x = g.leaf(TensorType(float32, ()), "x")
+    assert g[0] is g[-1] is x
+    with pytest.raises(GraphError, match=r"by_name\('x'\)"):
+        g["x"]
+    with pytest.raises(IndexError):
+        g[1]
 
 
 # --- constants -------------------------------------------------------------------------------------------------------
@@ -390,6 +414,8 @@ def test_check_nodes_names_what_it_met(g):
     with pytest.raises(GraphError, match="read: 5 is no node") as caught:
         check_nodes("read", [x, 5])
     assert caught.value.got == "int"
+    with pytest.raises(GraphError, match=r"try     g.by_name\('x'\)"):
+        check_nodes("read", ["x"])
     with pytest.raises(GraphError, match="read: .* belongs to another graph"):
         check_nodes("read", [x, scalar(ExprGraph())])
     with pytest.raises(GraphError, match="belongs to another graph"):

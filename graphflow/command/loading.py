@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from pathlib import Path
@@ -110,6 +111,8 @@ def _said(error: BaseException) -> str:
     """What went wrong in the user's program, and at which line of it."""
     if isinstance(error, GraphflowError):
         return f"{type(error).__name__}: {str(error).splitlines()[0]} at {error.raised_at}"
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error}"  # which says where
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "importlib" not in frame.filename]
     place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if len(frames) > 1 else ""
     return f"{type(error).__name__}: {error}{place}" if str(error) else f"{type(error).__name__}{place}"
@@ -124,6 +127,14 @@ def _only_graph(module: ModuleType, place: str) -> GraphView:
     return next(iter(graphs.values()))
 
 
+def _can_be_called(found: object) -> bool:
+    """Whether it is a function that needs no arguments."""
+    try:
+        return inspect.isfunction(found) and inspect.signature(found).bind() is not None
+    except TypeError:
+        return False
+
+
 def _known(module: ModuleType, place: str) -> str | None:
     """Graphs, nodes and functions of the program, as targets."""
     names = [
@@ -132,7 +143,7 @@ def _known(module: ModuleType, place: str) -> str | None:
         if not name.startswith("_")
         and (
             isinstance(each, GraphView | Node)
-            or (callable(each) and getattr(each, "__module__", None) == module.__name__)
+            or (getattr(each, "__module__", None) == module.__name__ and _can_be_called(each))
         )
     ]
     return " or ".join(f"{place}:{name}" for name in names[:3]) or None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,15 +93,16 @@ def step_numbers(text: str) -> list[int]:
     """The steps meant by a text such as 0,1,28-29.
 
     Raises:
-        ValueError: it means none.
+        ArgumentTypeError: it means none.
     """
     found: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    if not found:
-        raise ValueError(text)
-    return found
+    with suppress(ValueError):
+        for part in text.split(","):
+            first, _, last = part.partition("-")
+            found += range(int(first), int(last or first) + 1)
+        if found:
+            return found
+    raise argparse.ArgumentTypeError(f"{text!r} are no steps; they are written as 3 or 0,1,28-29")
 
 
 def find_node(graph: GraphView, text: str) -> Node:
@@ -110,9 +113,12 @@ def find_node(graph: GraphView, text: str) -> Node:
     """
     found = [node for node in graph if text in {node.name, f"%{node.id}"}]
     if len(found) != 1:
+        names = dict.fromkeys(node.name for node in graph if node.name)
+        close = difflib.get_close_matches(text, names, n=3) or list(names)[:3]
+        known = [f"%{node.id}" for node in found[:3]] or [*close, "a number such as %0"]
         raise OptionError(
             f"there {'are' if found else 'is'} {len(found) or 'no'} node{'s' if found else ''} called {text!r}",
-            hint=" or ".join(f"%{node.id}" for node in found[:3]) or "a number such as %0",
+            hint=" or ".join(known),
         )
     return found[0]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from graphflow.errors import OptionError
 from graphflow.node import Node
 from graphflow.tape.program import Program
 from graphflow.viz.overlay import Overlay
@@ -24,7 +25,11 @@ def time_overlay(profile: Profile) -> Overlay:
 
     Args:
         profile: of a machine over the graph.
+
+    Raises:
+        OptionError: no profile.
     """
+    _check("time_overlay", profile, Profile, "vm.profile()")
     times: dict[Node, float] = {}
     for row in profile.rows:
         times[row.node] = times.get(row.node, 0.0) + row.microseconds
@@ -38,7 +43,11 @@ def memory_overlay(program: Program) -> Overlay:
 
     Args:
         program: of a machine over the graph.
+
+    Raises:
+        OptionError: no program.
     """
+    _check("memory_overlay", program, Program, "vm.program")
     sharers: dict[tuple[str, int], set[int]] = {}
     bytes_of: dict[Node, int] = {node: node.type.bytes for node in program.inputs}
     for instruction in program:
@@ -64,7 +73,11 @@ def gradient_overlay(survey: Survey) -> Overlay:
 
     Args:
         survey: of a machine over the graph.
+
+    Raises:
+        OptionError: no survey.
     """
+    _check("gradient_overlay", survey, Survey, "vm.survey()")
     norms = {node: found.norm for node, found in survey.values.items() if node.gradient_of is not None}
     for graph in {node.graph for node in survey.values}:
         for number, gradient in graph.gradients.items():
@@ -85,7 +98,11 @@ def nan_overlay(survey: Survey) -> Overlay:
 
     Args:
         survey: of a machine over the graph.
+
+    Raises:
+        OptionError: no survey.
     """
+    _check("nan_overlay", survey, Survey, "vm.survey()")
     values = dict.fromkeys(survey.values, (0.0, "finite"))
     values.update({node: (ELSEWHERE, _bad(survey.values[node])) for node in survey.bad})
     if survey.nan is not None:
@@ -93,6 +110,14 @@ def nan_overlay(survey: Survey) -> Overlay:
         values.update({node: (ON_THE_PATH, f"on the path: {_bad(survey.values[node])}") for node in path})
         values[survey.nan.node] = (ORIGIN, f"comes from here: {_bad(survey.nan.value)}")
     return Overlay("NaN", values, least="finite", most="where it comes from")
+
+
+def _check(what: str, given: object, wanted: type, source: str) -> None:
+    """Refuse a machine or a graph in place of what it has measured."""
+    if not isinstance(given, wanted):
+        raise OptionError(
+            f"{what}: this is no {wanted.__name__}", got=type(given).__name__, needs=source, hint=f"{what}({source})"
+        )
 
 
 def _bad(found: ValueSummary) -> str:

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+import numpy as np
+
 from graphflow.errors import OptionError
+from graphflow.graph import check_nodes
 from graphflow.node import Node
 from graphflow.viz.labels import LONGEST_NAME, visible
 from graphflow.viz.picture import Box, LegendEntry, Picture
@@ -15,6 +18,7 @@ from graphflow.viz.picture import Box, LegendEntry, Picture
 LEAST: Final = (255, 255, 255)
 MOST: Final = (240, 128, 60)
 WITHOUT_VALUE: Final = "#E8E8E8"
+VALUES: Final = "for each node a weight from 0 to 1 and a text, such as {node: (0.25, '12 us')}"
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Overlay:
         least, most: what the weights 0 and 1 mean, for the legend.
 
     Raises:
-        OptionError: a weight outside 0 to 1.
+        OptionError: a weight outside 0 to 1, or no weight with a text. GraphError: the overlay is for no node.
 
     Example:
         >>> import graphflow as gf
@@ -46,9 +50,14 @@ class Overlay:
     most: str = "most"
 
     def __post_init__(self) -> None:
-        for node, (weight, _) in self.values.items():
-            if not 0 <= weight <= 1:
-                raise OptionError(f"Overlay: the weight of {node}", got=repr(weight), needs="a number from 0 to 1")
+        if not isinstance(self.values, Mapping):
+            raise OptionError("Overlay: values is not usable", got=type(self.values).__name__, needs=VALUES)
+        check_nodes("Overlay", self.values)
+        for node, value in self.values.items():
+            if not (isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int | float | np.floating)):
+                raise OptionError(f"Overlay: the value of {node} is not usable", got=repr(value), needs=VALUES)
+            if not 0 <= value[0] <= 1:
+                raise OptionError(f"Overlay: the weight of {node}", got=repr(value[0]), needs="a number from 0 to 1")
 
 
 def painted(picture: Picture, overlay: Overlay) -> Picture:

@@ -21,7 +21,7 @@ from graphflow.viz.page_data import page_data, script_json
 from graphflow.viz.page_svg import page_svg
 from graphflow.viz.picture import Picture
 from graphflow.viz.render import SECONDS, draw_picture, picture_path, write_picture
-from graphflow.viz.views import VIEWS, picture_of
+from graphflow.viz.views import VIEWS, check_options, picture_of
 
 FORMATS: Final = ("html", "htm")
 DRAWN: Final = tuple(view for view in VIEWS if view not in {"auto", "text"})
@@ -69,6 +69,7 @@ def to_html(
         >>> g.to_html()[:15]
         '<!DOCTYPE html>'
     """
+    check_options("to_html", options, view="views")
     target = None if path is None else picture_path(path, FORMATS)[0]
     text = page_text(graph, _wanted(graph, views, timeout, options))
     if target is None:

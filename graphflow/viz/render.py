@@ -15,10 +15,18 @@ from graphflow.errors import OptionError, RenderError
 from graphflow.graph import GraphView
 from graphflow.viz.dot import dot_text
 from graphflow.viz.picture import Picture
-from graphflow.viz.views import picture_of, to_dot
+from graphflow.viz.views import check_options, picture_of, to_dot
 
 FORMATS: Final = ("svg", "png", "pdf")
 SECONDS: Final = 60.0
+# What does write such a file.
+ELSEWHERE: Final = {
+    "html": "graph.to_html(path)",
+    "gv": "the text of graph.to_dot()",
+    "dot": "the text of graph.to_dot()",
+    "svg": "graph.render(path)",
+    "txt": "view='text'",
+}
 PNG_DOTS_PER_INCH: Final = "144"
 # The layout called neato, told that positions are final and that those of edges are missing.
 PLACED: Final = ("-Kneato", "-n2")
@@ -47,6 +55,7 @@ def render_graph(graph: GraphView, path: str | os.PathLike[str], *, timeout: flo
 
     Source: Gorgonia ToDot, followed by the command dot.
     """
+    check_options("render", options)
     is_text = options.get("view") == "text"
     target, form = picture_path(path, ("txt",) if is_text else FORMATS)
     content = (
@@ -74,10 +83,18 @@ def picture_path(path: str | os.PathLike[str], formats: tuple[str, ...]) -> tupl
     endings = ", ".join(f".{each}" for each in formats)
     if form not in formats:
         raise RenderError(
-            "cannot draw this kind of file", got=repr(str(target)), needs=f"a path ending in one of {endings}"
+            "cannot draw this kind of file",
+            got=repr(str(target)),
+            needs=f"a path ending in one of {endings}",
+            hint=ELSEWHERE.get(form),
         )
     if not target.parent.is_dir():
-        raise RenderError("there is no folder for the picture", got=str(target.parent), needs="a folder that exists")
+        raise RenderError(
+            "there is no folder for the picture",
+            got=str(target.parent),
+            needs="a folder that exists",
+            hint=f"os.makedirs({str(target.parent)!r})",
+        )
     return target, form
 
 

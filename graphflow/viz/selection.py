@@ -89,7 +89,8 @@ def steps_of(graph: GraphView) -> Steps:
 
 def _by_direction(graph: GraphView, direction: str) -> set[int] | None:
     if direction not in DIRECTIONS:
-        raise OptionError("to_dot: direction is not usable", got=repr(direction), needs=f"one of {DIRECTIONS}")
+        needs = f"one of {', '.join(DIRECTIONS)}"
+        raise OptionError("to_dot: direction is not usable", got=repr(direction), needs=needs)
     if direction == "both":
         return None
     is_backward = direction == "backward"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 from collections.abc import Iterable
 from typing import Final
 
@@ -124,6 +126,28 @@ def picture_of(
         raise OptionError("picture_of: the view 'text' is no picture", hint="to_dot(view='text')")
     part = selected(graph, steps=steps, direction=direction, around=around, up=up, down=down, select=select)
     return _picture(part, view, color_by, limit, fuse=fuse, legend=legend)
+
+
+def check_options(what: str, options: Iterable[str], **renamed: str) -> None:
+    """Refuse options that `to_dot` does not have.
+
+    Args:
+        what: the function that was called with them.
+        options: their names.
+        renamed: what that function calls an option of `to_dot`.
+
+    Raises:
+        OptionError: naming the first of them.
+    """
+    known = [renamed.get(name, name) for name in inspect.signature(to_dot).parameters if name != "graph"]
+    for name in options:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            raise OptionError(
+                f"{what}: there is no option {name!r}",
+                needs=f"some of {', '.join(known)}",
+                hint=f"{close[0]}=" if close else None,
+            )
 
 
 def _check_view(view: str) -> None:

@@ -127,6 +127,13 @@ def test_graphs_without_anything(backend):
     assert gf.viz.memory_overlay(machine.program).values == {}
 
 
+@pytest.mark.parametrize("name", ["time_overlay", "memory_overlay", "gradient_overlay", "nan_overlay"])
+def test_the_machine_itself_is_no_measurement(name):
+    machine = gf.TapeMachine(gf.ExprGraph())
+    with pytest.raises(gf.OptionError, match=rf"{name}: this is no [^$]*try     {name}\(vm\."):
+        getattr(gf.viz, name)(machine)
+
+
 def test_sizes():
     assert [size(count) for count in (0, 12, 1023, 1024, 1536, 3 * 2**20, 2**34)] == [
         "0 B", "12 B", "1023 B", "1 KiB", "1.5 KiB", "3 MiB", "16 GiB",

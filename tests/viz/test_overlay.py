@@ -37,6 +37,21 @@ def test_weights_outside_the_scale_are_refused(weight):
         Overlay("time", {gf.scalar(g): (weight, "")})
 
 
+@pytest.mark.parametrize("value", [0.5, (0.5,), ("a", 0.5), ("0.5", "a"), "ab"])
+def test_a_value_is_a_weight_with_a_text(value):
+    x = gf.scalar(gf.ExprGraph(), name="x")
+    with pytest.raises(gf.OptionError, match=r"Overlay: the value of x[^$]*0.25") as caught:
+        Overlay("time", {x: value})
+    assert "test_overlay.py:" in str(caught.value), "the line is the user's, not that of code made by dataclass"
+
+
+def test_values_are_those_of_nodes():
+    with pytest.raises(gf.GraphError, match="Overlay: 'x' is no node"):
+        Overlay("time", {"x": (0.5, "a")})
+    with pytest.raises(gf.OptionError, match="Overlay: values is not usable"):
+        Overlay("time", [0.5])
+
+
 @pytest.mark.parametrize("color_by", ["time", None, 3])
 def test_an_unknown_colouring_is_refused(color_by):
     with pytest.raises(gf.OptionError, match="color_by"):

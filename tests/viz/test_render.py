@@ -160,6 +160,22 @@ def test_another_ending_is_refused(pictures, name):
     assert names_in(pictures) == []
 
 
+def test_what_writes_other_files_is_named(pictures):
+    for name, hint in (("a.html", "graph.to_html"), ("a.gv", "graph.to_dot"), ("a.txt", "view='text'")):
+        with pytest.raises(gf.RenderError, match=f"try     .*{hint}"):
+            gf.ExprGraph().render(pictures / name)
+    with pytest.raises(gf.RenderError, match="try     graph.render"):
+        gf.ExprGraph().to_html(pictures / "a.svg")
+
+
+def test_an_option_that_is_none_is_refused_in_the_name_of_what_was_called(pictures):
+    g = gf.ExprGraph()
+    with pytest.raises(gf.OptionError, match=r"render: there is no option 'colour_by'[^$]*try     color_by="):
+        g.render(pictures / "a.svg", colour_by="role")
+    with pytest.raises(gf.OptionError, match=r"to_html: there is no option 'view'[^$]*try     views="):
+        g.to_html(view="raw")
+
+
 @pytest.mark.parametrize("path", [None, 3, b"g.svg", ["g.svg"]])
 def test_what_is_no_path_is_refused(path):
     with pytest.raises(gf.RenderError, match="needs   a str or a Path"):
