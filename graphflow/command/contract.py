@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from graphflow.errors import GraphflowError
 from graphflow.viz.labels import visible
+from graphflow.vm.tracing import aligned
 
 SCREEN: Final = 80
 GAP: Final = "  "
@@ -56,7 +57,7 @@ def columns() -> int | None:
         return None
 
 
-def table(rows: Sequence[Sequence[str]], width: int | None = None, *, numbers: Iterable[int] = ()) -> list[str]:
+def table(rows: Sequence[Sequence[str]], width: int | None = None, *, numbers: Collection[int] = ()) -> list[str]:
     """The rows in columns.
 
     Args:
@@ -64,16 +65,7 @@ def table(rows: Sequence[Sequence[str]], width: int | None = None, *, numbers: I
         width: where lines are cut; None for nowhere.
         numbers: the columns that are set to the right.
     """
-    right = set(numbers)
-    sizes = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(size) if place in right else cell.ljust(size)
-            for place, (cell, size) in enumerate(zip(row, sizes, strict=True))
-        ]
-        lines.append(cut(GAP.join(cells).rstrip(), width))
-    return lines
+    return [cut(line, width) for line in aligned(rows, right=numbers).split("\n")]
 
 
 def cut(line: str, width: int | None) -> str:

@@ -8,7 +8,7 @@ from typing import final
 import numpy as np
 
 from graphflow.blocks import ParameterBlock, adopt_parameters, block_of
-from graphflow.errors import OptionError
+from graphflow.errors import GradientError, GraphError, OptionError
 from graphflow.graph import check_nodes
 from graphflow.node import Node
 from graphflow.parallel.group import Group
@@ -30,7 +30,7 @@ class GradientSum:
 
     Raises:
         OptionError: shards that cannot be divided so.
-        GraphError: nodes of several graphs.
+        GraphError: no list of nodes, or nodes of several graphs. GradientError: no gradient was taken of one of them.
 
     Example:
         >>> import graphflow as gf
@@ -50,7 +50,7 @@ class GradientSum:
     """
 
     def __init__(self, group: Group, nodes: Sequence[Node], shards: int | None = None) -> None:
-        check_nodes("GradientSum", tuple(nodes))
+        check_parameters("GradientSum", nodes)
         if shards is not None:
             check_shards(shards, group.size)
         self._group, self._shards = group, shards
@@ -142,13 +142,29 @@ def weigh(gradients: Array, share: float, out: Array) -> None:
         np.multiply(gradients, gradients.dtype.type(share), out=out)
 
 
+def check_parameters(what: str, nodes: object) -> None:
+    """Refuse what has no gradients to be added up: nothing would be, and each rank would learn for itself.
+
+    Raises:
+        GraphError: no list of nodes, or nodes of several graphs. GradientError: no gradient was taken of one of them.
+    """
+    # A node can be iterated over, into slices that would be added to the graph.
+    if not isinstance(nodes, list | tuple) or not nodes:
+        raise GraphError(f"{what}: this is no list of parameters", got=f"{nodes!r:.80}", needs="a list of nodes")
+    check_nodes(what, nodes)
+    for node in nodes:
+        if node.id not in node.graph.gradients:
+            hint = f"gf.grad(cost, {node.label}), before"
+            raise GradientError(f"{what}: {node} has no gradient", needs="a gradient", hint=hint, where=node.origin)
+
+
 def check_shards(shards: int, ranks: int) -> None:
     """Refuse a number of shards that the ranks cannot share in a fixed order.
 
     Raises:
         OptionError: it is no multiple of the ranks, or their number is no power of two.
     """
-    if shards < 1 or shards % ranks or ranks & (ranks - 1):
+    if not isinstance(shards, int) or shards < 1 or shards % ranks or ranks & (ranks - 1):
         raise OptionError(
             "the shards cannot be divided among the ranks in a fixed order",
             got=f"{shards} shards, {ranks} ranks",

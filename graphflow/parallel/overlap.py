@@ -9,7 +9,7 @@ from typing import Final, final
 
 from graphflow.blocks import ParameterBlock
 from graphflow.node import Node
-from graphflow.parallel.gradients import weigh
+from graphflow.parallel.gradients import check_parameters, weigh
 from graphflow.parallel.group import Group, Pending
 from graphflow.values import Array
 from graphflow.vm import TapeMachine
@@ -44,9 +44,13 @@ class OverlappedRun:
         group: the processes; their machines run the same program.
         nodes: the parameters.
         machine: computes their gradients.
+
+    Raises:
+        GraphError: no list of nodes, or nodes of several graphs. GradientError: no gradient was taken of one of them.
     """
 
     def __init__(self, group: Group, nodes: Sequence[Node], machine: TapeMachine) -> None:
+        check_parameters("OverlappedRun", nodes)
         self._group, self._machine = group, machine
         self.parts = parts_of(nodes, machine)
         self._seconds: dict[bool, float] = {False: 0.0, True: 0.0}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -85,7 +85,7 @@ def shortened(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
-def aligned(table: Sequence[tuple[str, ...]], *, right: tuple[int, ...] = ()) -> str:
+def aligned(table: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> str:
     """Lines in which the columns of a table stand below each other.
 
     Args:

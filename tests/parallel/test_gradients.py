@@ -107,3 +107,21 @@ def test_the_same_number_of_ranks_gives_the_same_bits_and_nearly_those_of_one():
     alone, first, second = (mpiexec(ranks, PROGRAMS / "shards.py", "0") for ranks in (0, 2, 2))
     assert first.out == second.out
     assert first.out.split()[1:] == alone.out.split()[1:]
+
+
+@pytest.mark.parametrize("kind", ["GradientSum", "OverlappedRun"])
+def test_what_has_no_gradients_is_refused(network, kind):
+    x, (w, b), vm = network(2)
+    before = len(x.graph)
+
+    def make(nodes):
+        return getattr(gf.parallel, kind)(gf.parallel.Alone(), nodes, *([vm] if kind == "OverlappedRun" else []))
+
+    for nodes in (w, [], None, (each for each in (w, b))):
+        with pytest.raises(gf.GraphError, match=f"{kind}: this is no list of parameters"):
+            make(nodes)
+    with pytest.raises(gf.GraphError, match=f"{kind}: 'w' is no node"):
+        make(["w"])
+    with pytest.raises(gf.GradientError, match=f"{kind}: x: .* has no gradient"):
+        make([w, x])
+    assert len(x.graph) == before
