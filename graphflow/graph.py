@@ -410,6 +410,10 @@ def check_nodes(what: str, nodes: Iterable[object], graph: ExprGraph | None = No
     Raises:
         GraphError: naming what was met.
     """
+    if isinstance(nodes, Node):  # going through it would add slices of it to its graph
+        raise GraphError(
+            f"{what}: {nodes} is a single node", needs="a list or tuple of nodes", hint=f"[{nodes.label}]"
+        )
     for node in nodes:
         if not isinstance(node, Node):
             hint = f"g.by_name({node!r})" if isinstance(node, str) else None

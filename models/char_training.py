@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Sequence
 from typing import Any, final
@@ -49,7 +48,7 @@ class CharTraining(Training):
             raise UsageError(
                 f"--batch {chosen.batch}: so many streams cannot be divided evenly among {sharing.parts} parts"
             )
-        threads = sharing.group.threads(len(os.sched_getaffinity(0))) if sharing.group.size > 1 else None
+        threads = sharing.group.threads() if sharing.group.size > 1 else None
         model = CharModel(len(data.vocabulary), chosen, backend, threads)
         given, targets = cut_windows(data.train, chosen.batch, chosen.bptt)
         super().__init__(data, chosen, model, sharing, total=len(given), recent=RECENT)

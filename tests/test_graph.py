@@ -416,6 +416,10 @@ def test_check_nodes_names_what_it_met(g):
     assert caught.value.got == "int"
     with pytest.raises(GraphError, match=r"try     g.by_name\('x'\)"):
         check_nodes("read", ["x"])
+    size = len(g)
+    with pytest.raises(GraphError, match=r"read: .* is a single node"):
+        check_nodes("read", g.leaf(TensorType(float32, (3,)), "v"))
+    assert len(g) == size + 1
     with pytest.raises(GraphError, match="read: .* belongs to another graph"):
         check_nodes("read", [x, scalar(ExprGraph())])
     with pytest.raises(GraphError, match="belongs to another graph"):

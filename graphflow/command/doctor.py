@@ -17,6 +17,7 @@ from typing import Final
 import numpy as np
 
 from graphflow.backends.choice import choose_backend
+from graphflow.backends.cores import available_cores
 from graphflow.backends.llvm.cache import SUFFIX, cache_folder
 from graphflow.command.contract import SCREEN, Command, flat
 from graphflow.errors import GraphflowError
@@ -100,8 +101,7 @@ def features() -> str:
 
 def cores() -> str:
     """How many cores there are, and how many this process may use."""
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{usable} usable of {os.cpu_count()}; further threads only for large products"
+    return f"{available_cores()} usable of {os.cpu_count()}; further threads only for large products"
 
 
 def numpy_and_blas() -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple, final
 
 from graphflow.construct import matrix, vector
-from graphflow.errors import OptionError
+from graphflow.errors import GraphError, OptionError
 from graphflow.graph import ExprGraph
 from graphflow.initializers import Initializer, glorot_n, zeroes
 from graphflow.nn.layers import apply_weights
@@ -144,7 +144,18 @@ class LSTM:
         self.parameters = (*gates, *self.peepholes.values())
 
     def __call__(self, x: Node, state: LSTMState) -> LSTMState:
-        """One step: x [inputs] or [batch, inputs], and the state before it, to the state after it."""
+        """One step: x [inputs] or [batch, inputs], and the state before it, to the state after it.
+
+        Raises:
+            GraphError: no LSTMState, such as the hidden state alone.
+        """
+        if not isinstance(state, LSTMState):
+            raise GraphError(
+                "LSTM: the state is no LSTMState",
+                got=f"{state!r:.80}",
+                needs="a hidden state and a cell",
+                hint="gf.nn.LSTMState(hidden, cell)",
+            )
         if self.forget is None:
             let_in = self._opened("input", self.input, x, state.hidden, state.cell)
             kept = 1.0 - let_in

@@ -24,7 +24,7 @@ class Conv:
     Args:
         g: the graph.
         channels, outputs: of x and of y.
-        kernel: the size of the filters: a pair for images, a single number in a tuple for signals.
+        kernel: the size of the filters: a pair for images, or a number for both; a number in a tuple for signals.
         pad, stride, dilation, groups: as for `gf.conv2d`.
         bias: whether there is a b.
         name: prefix of the parameters' names: `name.w`, `name.b`.
@@ -50,7 +50,7 @@ class Conv:
         g: ExprGraph,
         channels: int,
         outputs: int,
-        kernel: tuple[int, ...],
+        kernel: int | tuple[int, ...],
         *,
         pad: object = 0,
         stride: object = 1,
@@ -61,7 +61,8 @@ class Conv:
         init: Initializer | None = None,
         dtype: object = "float32",
     ) -> None:
-        sizes = numbers_of("nn.Conv", "kernel", kernel, 1 if len(tuple(kernel)) == 1 else 2, 1)
+        is_signal = isinstance(kernel, list | tuple) and len(kernel) == 1
+        sizes = numbers_of("nn.Conv", "kernel", kernel, 1 if is_signal else 2, 1)
         (parts,) = numbers_of("nn.Conv", "groups", groups, 1, 1)
         self.w = tensor(g, (outputs, channels // parts, *sizes), name=f"{name}.w", init=init or glorot_n(), dtype=dtype)
         self.b = vector(g, outputs, name=f"{name}.b", init=zeroes(), dtype=dtype) if bias else None

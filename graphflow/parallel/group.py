@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import numpy as np
 
+from graphflow.backends.cores import available_cores
 from graphflow.errors import MachineError
+from graphflow.graph import check_nodes
 from graphflow.node import Node
 from graphflow.values import Array
 
@@ -50,13 +52,13 @@ class Group(abc.ABC):
         """Whether this is rank 0, which owns the terminal and the files."""
         return self.rank == 0
 
-    def threads(self, cores: int) -> int:
+    def threads(self, cores: int | None = None) -> int:
         """How many threads each process of a host may use, so that all of them together have no more than its cores.
 
         Args:
-            cores: of the host, that may be used.
+            cores: of the host, that may be used; by default as many as this process may use.
         """
-        return max(1, cores // self.local_size)
+        return max(1, (available_cores() if cores is None else cores) // self.local_size)
 
     @abc.abstractmethod
     def share(self, make: Callable[[], bytes]) -> bytes:
@@ -113,7 +115,12 @@ class Group(abc.ABC):
         self.share(done)
 
     def share_parameters(self, nodes: Sequence[Node]) -> None:
-        """Give all ranks the values that the parameters have on rank 0."""
+        """Give all ranks the values that the parameters have on rank 0.
+
+        Raises:
+            GraphError: no list of nodes.
+        """
+        check_nodes("share_parameters", nodes)
         self.share_arrays(node.storage for node in nodes if node.storage is not None)
 
     def check_same(self, what: str, *parts: bytes | Array) -> None:

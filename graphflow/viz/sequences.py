@@ -47,6 +47,7 @@ def gate_maps(gates: Mapping[str, object], *, symbols: Sequence[str] | None = No
         >>> [ax.get_title() for ax in figure.axes[:1]]
         ['update']
     """
+    _check_names("gate_maps", gates)
     matrices = {name: _matrix(values, f"gate_maps: {name!r}") for name, values in gates.items()}
     steps = {len(matrix) for matrix in matrices.values()}
     if not matrices:
@@ -142,6 +143,7 @@ def norms_by_step(
         >>> figure.axes[0].lines[0].get_ydata().round(2).tolist()
         [5.0, 0.5]
     """
+    _check_names("norms_by_step", values)
     if not values:
         raise OptionError("norms_by_step: there are no curves", needs="at least one array [steps, ...]")
     curves = {name: _norms(value, f"norms_by_step: {name!r}") for name, value in values.items()}
@@ -160,6 +162,11 @@ def norms_by_step(
         ax.legend()
     _mark_steps(ax, longest, symbols)
     return figure
+
+
+def _check_names(what: str, values: object) -> None:
+    if not isinstance(values, Mapping):
+        raise OptionError(f"{what}: no names", got=type(values).__name__, needs="arrays by name, {'name': array}")
 
 
 def _matrix(values: object, what: str) -> Floats:

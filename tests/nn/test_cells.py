@@ -156,3 +156,13 @@ def test_refusals():
         gf.nn.LSTM(g, 2, 3, bias_sets=3)
     with pytest.raises(gf.ShapeError):
         gf.nn.unroll(gf.nn.RNN(g, 2, 3), [], gf.vector(g, 3))
+
+
+@pytest.mark.parametrize("call", [lambda cell, x, h: cell(x, h), lambda cell, x, h: cell(x, (h, h))])
+def test_the_state_of_an_lstm_is_a_pair_with_names(call):
+    g = gf.ExprGraph()
+    cell, x, h = gf.nn.LSTM(g, 3, 2), gf.vector(g, 3), gf.vector(g, 2)
+    before = len(g)
+    with pytest.raises(gf.GraphError, match=r"try     gf.nn.LSTMState\(hidden, cell\)"):
+        call(cell, x, h)
+    assert len(g) == before

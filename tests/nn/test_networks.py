@@ -30,6 +30,9 @@ def test_conv_in_two_axes_and_in_one():
     np.testing.assert_allclose(found, expected, rtol=1e-10)
     with pytest.raises(gf.OptionError):
         gf.nn.Conv(g, 1, 1, (3, 3, 3))
+    assert gf.nn.Conv(g, 1, 2, 3, name="square").w.shape == (2, 1, 3, 3)
+    with pytest.raises(gf.OptionError, match="kernel is not usable"):
+        gf.nn.Conv(g, 1, 1, "3")
 
 
 def test_norms_begin_as_plain_normalisation():

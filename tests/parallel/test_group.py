@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphflow as gf
+from graphflow.backends.cores import available_cores
 from tests.parallel.launch import PROGRAMS, mpiexec
 
 
@@ -35,3 +36,4 @@ def test_the_cores_of_a_host_are_divided():
     group.local_size = 3
     assert group.threads(8) == 2
     assert group.threads(2) == 1
+    assert group.threads() == max(1, available_cores() // 3)

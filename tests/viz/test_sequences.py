@@ -99,6 +99,8 @@ def test_long_sequences_are_counted_and_stay_narrow():
     ("draw", "error", "text"),
     [
         (lambda: gf.viz.gate_maps({}), gf.OptionError, "there are no gates"),
+        (lambda: gf.viz.gate_maps([[1.0]]), gf.OptionError, "gate_maps: no names"),
+        (lambda: gf.viz.norms_by_step([[1.0]]), gf.OptionError, "norms_by_step: no names"),
         (lambda: gf.viz.gate_maps({"z": [1.0]}), gf.ShapeError, "gate_maps: 'z': no matrix"),
         (lambda: gf.viz.gate_maps({"z": np.zeros((0, 3))}), gf.ShapeError, "no matrix"),
         (lambda: gf.viz.gate_maps({"z": [[1.0]], "r": [[1.0], [2.0]]}), gf.ShapeError, "different numbers of steps"),

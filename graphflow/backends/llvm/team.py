@@ -11,7 +11,6 @@ own lock, and while there is nothing to do they pause, and after a while let oth
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 import weakref
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from typing import final
 import llvmlite.binding as llvm
 import numpy as np
 
+from graphflow.backends.cores import available_cores
 from graphflow.backends.llvm.host import Host, MachineCode
 from graphflow.backends.llvm.writer import SHARE
 from graphflow.loops import Contract, Convolve, Loop
@@ -172,11 +172,6 @@ class TeamCode:
 def team_code_of(host: Host) -> TeamCode:
     """The code of a host."""
     return TeamCode(host)
-
-
-def available_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_for(instructions: Sequence[Instruction], chunks: Sequence[int], wanted: int | None) -> int:
