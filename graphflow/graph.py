@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast, final
 import numpy as np
 
 from graphflow.dtypes import DType, float32, is_float
-from graphflow.errors import GraphError, GraphflowError, OptionError, ShapeError
+from graphflow.errors import GraphError, GraphflowError, OpContractError, OptionError, ShapeError
 from graphflow.node import Node
 from graphflow.op import Op
 from graphflow.origin import Origin, user_origin
@@ -295,7 +295,7 @@ class ExprGraph(GraphView):
         """
         if not isinstance(t, (int, np.integer)):
             raise OptionError("step: this is no time step", got=repr(t), needs="a whole number", hint="g.scope(name)")
-        before, self.current_step = self.current_step, t
+        before, self.current_step = self.current_step, int(t)
         try:
             yield
         finally:
@@ -411,9 +411,7 @@ def check_nodes(what: str, nodes: Iterable[object], graph: ExprGraph | None = No
         GraphError: naming what was met.
     """
     if isinstance(nodes, Node):  # going through it would add slices of it to its graph
-        raise GraphError(
-            f"{what}: {nodes} is a single node", needs="a list or tuple of nodes", hint=f"[{nodes.label}]"
-        )
+        raise GraphError(f"{what}: {nodes} is a single node", needs="a list or tuple of nodes", hint=f"[{nodes.label}]")
     for node in nodes:
         if not isinstance(node, Node):
             hint = f"g.by_name({node!r})" if isinstance(node, str) else None
@@ -438,6 +436,7 @@ def apply(op: Op, *operands: object, name: str | None = None, partner: Node | No
     Raises:
         GraphError: no operand is a node.
         ShapeError, DTypeError: the op refuses the operands.
+        OpContractError: the op is none, such as the class in place of an object of it.
     """
     are_nodes = True
     for operand in operands:
@@ -516,6 +515,9 @@ def _described(operand: Node | Literal) -> tuple[str, str]:
 
 def _infer(op: Op, operands: Sequence[Node | Literal]) -> TensorType:
     """The output's type; a refusal names the operands."""
+    if not isinstance(op, Op):
+        hint = f"{op.__name__}(...)" if isinstance(op, type) else "a function such as gf.tanh, or a subclass of gf.Op"
+        raise OpContractError("apply: this is no operation", got=repr(op), needs="an object of a gf.Op", hint=hint)
     try:
         output = op.infer(*[operand.type for operand in operands])
         if output.bytes > LARGEST_BYTES:

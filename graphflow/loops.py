@@ -164,11 +164,6 @@ class View:
         in_order = walked == sorted(set(walked))
         return len(walked) == len(self.axes) and in_order and all(step == 1 for step in self.steps)
 
-    @property
-    def may_overlap(self) -> bool:
-        """Whether several indices may read one element."""
-        return len(set(self.axes)) < len(self.axes) or None in self.axes
-
     def reach(self, axis: int) -> tuple[int, int]:
         """The lowest and the highest position that is read along a source axis, counted from where it is entered."""
         ways = [

@@ -23,7 +23,6 @@ BINARY = (
     "add", "sub", "mul", "div", "pow", "arctan2", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
 )  # fmt: skip
 OTHER = ("where", "cast", "constant", "row_max", "row_sum", "pick", "column")
-PRIMITIVES = (*UNARY, *BINARY, *OTHER)
 
 _TO_BOOL = frozenset({"lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not", "isfinite"})
 _INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "pow": "**"} | {

@@ -13,6 +13,7 @@ from graphflow.errors import (
     BindingError,
     DTypeError,
     GraphError,
+    OpContractError,
     OptionError,
     ShapeError,
     UnboundError,
@@ -107,6 +108,14 @@ def test_the_partner_of_constants_may_be_named(g):
     assert apply(Together(), condition, [1, 2]).inputs[1].dtype == int64
 
 
+@pytest.mark.parametrize("op", [Together, "tanh", int, None])
+def test_apply_needs_an_operation(g, op):
+    x = scalar(g)
+    with pytest.raises(OpContractError, match="apply: this is no operation"):
+        apply(op, x)
+    assert len(g) == 1
+
+
 def test_apply_needs_a_node():
     with pytest.raises(GraphError, match="no operand is a node") as caught:
         apply(Together(), 1.0, [2.0])
@@ -167,6 +176,8 @@ def test_a_step_is_a_number_and_a_scope_is_text(g, act):
     with pytest.raises(OptionError, match="step: this is no time step|scope: a name must be text"), act(g):
         pass
     assert (g.current_step, g.current_scope) == (None, "")
+    with g.step(np.int64(3)):
+        assert type(g.current_step) is int
 
 
 def test_a_graph_is_indexed_by_number(g):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from graphflow.construct import matrix, vector
+from graphflow.errors import GraphError
 from graphflow.graph import ExprGraph, apply
 from graphflow.initializers import Initializer, glorot_n, zeroes
 from graphflow.node import Node
@@ -21,7 +22,17 @@ def apply_weights(weights: Node, x: Node) -> Node:
 
     Returns:
         [out] or [batch, out].
+
+    Raises:
+        GraphError: x is no node; ShapeError, DTypeError: it does not fit the weights.
     """
+    if not isinstance(x, Node):
+        raise GraphError(
+            f"a layer of {weights.label} is applied to what is no node",
+            got=type(x).__name__,
+            needs="a node",
+            hint="an input, such as gf.matrix, and gf.let for its values",
+        )
     if x.is_vector:
         return weights @ x
     return apply(MatMul(transpose_right=True), x, weights)

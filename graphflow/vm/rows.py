@@ -196,6 +196,9 @@ class RowWork:
     parameters: tuple[Node, ...]
 
     def __post_init__(self) -> None:
+        solver = self.solver
+        if solver is not None and (isinstance(solver, type) or not hasattr(solver, "step")):
+            raise OptionError("run_over: this is no solver", got=f"{solver!r:.80}", needs="such as gf.AdamSolver()")
         # Asked once: to look for the members of a protocol takes longer than many a row.
         self._ahead = self.solver if isinstance(self.solver, StepsAhead) else None
 

@@ -178,7 +178,8 @@ class TapeMachine:
             [rows] float64, what was recorded after each run; fewer if it was stopped.
 
         Raises:
-            OptionError: the table's shape is wrong; PositionError: a position is out of range; nothing has run.
+            OptionError: the table's shape is wrong, or the solver is none; PositionError: a position is out of range;
+            nothing has run.
             Anything `run_all` or the solver raises, with the row as a note; the rows before it are done.
 
         Example:

@@ -166,3 +166,14 @@ def test_the_state_of_an_lstm_is_a_pair_with_names(call):
     with pytest.raises(gf.GraphError, match=r"try     gf.nn.LSTMState\(hidden, cell\)"):
         call(cell, x, h)
     assert len(g) == before
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0, 3.0], np.ones(3), None, gf.nn.LSTMState])
+def test_layers_are_applied_to_nodes(value):
+    g = gf.ExprGraph()
+    layer, cell, h = gf.nn.Linear(g, 3, 2), gf.nn.GRU(g, 3, 2), gf.vector(g, 2)
+    before = len(g)
+    for act in (lambda: layer(value), lambda: cell(value, h)):
+        with pytest.raises(gf.GraphError, match=r"a layer of [\w.]+ is applied to what is no node"):
+            act()
+    assert len(g) == before

@@ -219,6 +219,16 @@ def test_an_error_says_in_which_row_and_the_machine_goes_on(backend):
     assert machine.run_over(rows, np.zeros((5, 3), int)).shape == (5,)
 
 
+@pytest.mark.parametrize("solver", [gf.AdamSolver, "adam", 0.1])
+def test_a_solver_is_an_object_that_steps(solver):
+    g, _, rows = model()
+    machine = gf.TapeMachine(g)
+    with pytest.raises(gf.OptionError, match=r"run_over: this is no solver") as caught:
+        machine.run_over(rows, np.zeros((5, 3), int), solver)
+    assert "test_rows.py:" in str(caught.value)
+    assert machine.runs == 0
+
+
 def test_watching_machines_run_over_tables_as_well(backend):
     g, _, rows = model()
     lines = []
