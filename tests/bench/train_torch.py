@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "models")]
 
 import numpy as np  # noqa: E402 - the project's folders must be on the path
-import torch  # noqa: E402
 
 from char_data import prepare  # noqa: E402
 from char_model import cut_windows  # noqa: E402
@@ -25,27 +24,32 @@ from char_options import COMMAND, new_hyperparameters  # noqa: E402
 from corpus import load_corpus  # noqa: E402
 from options import parse_options  # noqa: E402
 
-LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 
+def network_of(symbols, chosen):
+    """Embedding, recurrent layers, decoder: a call gives logits and states."""
+    import torch
 
-class Network(torch.nn.Module):
-    """Embedding, recurrent layers, decoder."""
+    kind = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}[chosen.cell]
+    embedding = torch.nn.Embedding(symbols, chosen.embedding)
+    layers = kind(chosen.embedding, chosen.hidden, num_layers=chosen.layers, dropout=chosen.dropout)
+    decoder = torch.nn.Linear(chosen.hidden, symbols)
 
-    def __init__(self, symbols, chosen):
-        super().__init__()
-        self.embedding = torch.nn.Embedding(symbols, chosen.embedding)
-        self.layers = LAYERS[chosen.cell](
-            chosen.embedding, chosen.hidden, num_layers=chosen.layers, dropout=chosen.dropout
-        )
-        self.decoder = torch.nn.Linear(chosen.hidden, symbols)
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.parts = torch.nn.ModuleList([embedding, layers, decoder])
 
-    def forward(self, ids, state):
-        hidden, state = self.layers(self.embedding(ids), state)
-        return self.decoder(hidden), state
+        def forward(self, ids, state):
+            hidden, state = layers(embedding(ids), state)
+            return decoder(hidden), state
+
+    return Network()
 
 
 def solver_of(network, chosen):
     """The solver that was chosen, as torch has it."""
+    import torch
+
     if chosen.solver == "adam":
         return torch.optim.Adam(network.parameters(), lr=chosen.learn_rate)
     if chosen.solver == "rmsprop":
@@ -60,6 +64,8 @@ def cut_state(state):
 
 def nats(network, given, targets):
     """Of a text, per character."""
+    import torch
+
     total, state = 0.0, None
     with torch.no_grad():
         for ids, expected in zip(given, targets, strict=True):
@@ -69,6 +75,8 @@ def nats(network, given, targets):
 
 
 def main():
+    import torch
+
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--threads", type=int, default=1)
@@ -85,7 +93,7 @@ def main():
 
     train = windows(data.train, chosen.batch)
     held_out = windows(data.held_out, min(chosen.batch, len(data.held_out) // (chosen.bptt + 1)))
-    network = Network(len(data.vocabulary), chosen)
+    network = network_of(len(data.vocabulary), chosen)
     solver = solver_of(network, chosen)
     epoch, characters, began = 0, 0, time.monotonic()
     while time.monotonic() - began < own.seconds:
