@@ -515,9 +515,6 @@ def _described(operand: Node | Literal) -> tuple[str, str]:
 
 def _infer(op: Op, operands: Sequence[Node | Literal]) -> TensorType:
     """The output's type; a refusal names the operands."""
-    if not isinstance(op, Op):
-        hint = f"{op.__name__}(...)" if isinstance(op, type) else "a function such as gf.tanh, or a subclass of gf.Op"
-        raise OpContractError("apply: this is no operation", got=repr(op), needs="an object of a gf.Op", hint=hint)
     try:
         output = op.infer(*[operand.type for operand in operands])
         if output.bytes > LARGEST_BYTES:
@@ -527,3 +524,10 @@ def _infer(op: Op, operands: Sequence[Node | Literal]) -> TensorType:
         described = [_described(operand) for operand in operands]
         error.about(op.name, [text for text, _ in described], [label for _, label in described])
         raise
+    except (AttributeError, TypeError) as error:
+        if isinstance(op, Op):
+            raise
+        hint = f"{op.__name__}(...)" if isinstance(op, type) else "a function such as gf.tanh, or a subclass of gf.Op"
+        raise OpContractError(
+            "apply: this is no operation", got=repr(op), needs="an object of a gf.Op", hint=hint
+        ) from error

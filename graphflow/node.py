@@ -70,7 +70,9 @@ class Node:
         self.op = op
         self.inputs = inputs
         self.type = value_type
-        self.name = name
+        self._name: str | None = None
+        if name is not None:
+            self.name = name
         self.code, self.offset = origin
         self.step = graph.current_step
         self.scope = graph.current_scope
