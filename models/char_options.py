@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, final, get_args
 
 from cells import Activation, BiasInit, Kind
 from command_line import UsageError, number
-from options import SOLVER_DEFAULTS, Chosen, Command, add_data, add_solver
+from options import SOLVER_DEFAULTS, SOLVER_OPTIONS, Chosen, Command, add_data, add_solver
 from vocabulary import Choice
 
 Preset = Literal["minute", "book-rnn", "book-lstm"]
@@ -109,7 +109,6 @@ PRESETS: Mapping[str, Mapping[str, Any]] = {
         "first_state": "one",
     },
 }
-SOLVER_NAMES = ("learn_rate", "rho", "l2_reg", "clip", "clip_norm")
 
 
 def new_hyperparameters(given: Mapping[str, Any]) -> Hyperparameters:
@@ -121,7 +120,7 @@ def new_hyperparameters(given: Mapping[str, Any]) -> Hyperparameters:
     values = dict(PRESETS[given.get("preset", "minute")])
     usual = values.get("solver", Hyperparameters.solver)
     if given.get("solver", usual) != usual:
-        values = {name: value for name, value in values.items() if name not in SOLVER_NAMES}
+        values = {name: value for name, value in values.items() if name not in SOLVER_OPTIONS}
         values |= SOLVER_DEFAULTS[given["solver"]]
     chosen = Hyperparameters(**{**values, **given})
     if chosen.tied and chosen.embedding != chosen.hidden:
