@@ -209,8 +209,8 @@ def _raw(graph: GraphView, limit: int, *, legend: bool) -> Picture:
             "the graph is too large to be drawn node by node",
             got=f"{len(graph)} nodes",
             needs=f"at most {limit}, the limit",
-            hint="a part: graph.subgraph(node), select='name*' or around=node; mark steps or scopes and leave the view "
-            f"to auto; or limit={len(graph)}, and wait",
+            hint="view='full', which draws all of it; a part: graph.subgraph(node), select='name*' or around=node; "
+            f"mark steps or scopes and leave the view to auto; or limit={len(graph)}, and wait",
         )
     return raw_picture(graph, legend=legend)
 
