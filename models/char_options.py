@@ -20,6 +20,9 @@ DecoderInit = Literal["random", "zero"]
 FirstState = Literal["zeros", "one"]
 
 
+HALVING = 8_000_000  # characters
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters(Chosen):
@@ -36,7 +39,7 @@ class Hyperparameters(Chosen):
         loss: what gradients are of: the mean over steps and streams, the sum over steps of the mean over streams, or
             the sum over both.
         dropout: of what each layer hands upwards.
-        decay: what the learning rate is multiplied by after each epoch.
+        decay: what the learning rate is multiplied by after each epoch; None halves it every `HALVING` characters.
         learn_rate, rho, l2_reg, clip, clip_norm: handed to the solver where they are not None; a clip of 0 is none.
     """
 
@@ -63,7 +66,7 @@ class Hyperparameters(Chosen):
     bptt: int = 32
     loss: Loss = "mean"
     dropout: float = 0.0
-    decay: float = 1.0
+    decay: float | None = None
     solver: str = "adam"
     learn_rate: float | None = None
     rho: float | None = None
@@ -77,6 +80,15 @@ class Hyperparameters(Chosen):
         """Of the vectors that are handed from step to step, the lowest layer's first."""
         kinds = ("hidden", "cell") if self.cell == "lstm" else ("hidden",)
         return tuple(f"{self.cell}{layer}.{kind}" for layer in range(1, self.layers + 1) for kind in kinds)
+
+    def decay_for(self, characters: int) -> float:
+        """What the learning rate is multiplied by after an epoch of so many characters.
+
+        Example:
+            >>> Hyperparameters().decay_for(4_000_000), Hyperparameters(decay=0.99).decay_for(4_000_000)
+            (0.7071067811865476, 0.99)
+        """
+        return 0.5 ** (characters / HALVING) if self.decay is None else self.decay
 
     def tensor_sizes(self, symbols: int) -> dict[str, tuple[int, ...]]:
         gate = {"rnn": f"rnn{self.layers}", "lstm": f"lstm{self.layers}.input", "gru": f"gru{self.layers}.update"}
@@ -180,7 +192,7 @@ def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
         "--decay",
         type=number(float, 0, 1),
         metavar="X",
-        help="factor of the learning rate in each epoch (1; books: 0.99)",
+        help="factor of the learning rate in each epoch (halves it with every 8 million characters; books: 0.99)",
     )
     add_solver(
         learning,

@@ -61,6 +61,7 @@ class CharTraining(Training):
         self.evaluator = TextEvaluator(model, data.held_out)
         self.graph: WindowGraph = WindowGraph(model, given, targets, is_training=True)
         self.steps = 0
+        self.decay = chosen.decay_for(self.total * chosen.bptt * chosen.batch)
         self.first_rate = self.solver.learn_rate
         self.begin_epoch()
 
@@ -68,7 +69,7 @@ class CharTraining(Training):
         """At the beginning of the text there is nothing to remember; the learning rate is the epoch's."""
         self.graph.forget()
         self.states: list[States] = [self.graph.states_now()] * len(self.sharing.own)
-        self.solver.learn_rate = self.first_rate * self.chosen.decay**self.position.epoch
+        self.solver.learn_rate = self.first_rate * self.decay**self.position.epoch
 
     def step(self, most: int = 1) -> int:
         index = self.position.index

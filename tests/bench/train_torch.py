@@ -95,6 +95,7 @@ def main():
     held_out = windows(data.held_out, min(chosen.batch, len(data.held_out) // (chosen.bptt + 1)))
     network = network_of(len(data.vocabulary), chosen)
     solver = solver_of(network, chosen)
+    decay = chosen.decay_for(train[0].numel())
     epoch, characters, began = 0, 0, time.monotonic()
     while time.monotonic() - began < own.seconds:
         state, sums, count = None, 0.0, 0
@@ -115,7 +116,7 @@ def main():
         characters += count * expected.numel()
         epoch += 1
         for group in solver.param_groups:
-            group["lr"] = chosen.learn_rate * chosen.decay**epoch
+            group["lr"] = chosen.learn_rate * decay**epoch
         seconds = time.monotonic() - began
         print(
             f"epoch {epoch}: train {sums / count:.3f}, held out {nats(network, *held_out):.4f} nats/character after "

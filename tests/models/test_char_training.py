@@ -9,6 +9,7 @@ import pytest
 
 import graphflow as gf
 from char_model import cut_windows
+from char_options import HALVING
 from command_line import DivergedError
 from stopping import Interruption, Limits
 from tests.models.char_examples import (
@@ -70,6 +71,13 @@ def test_the_learning_rate_decays_after_each_epoch():
         rates.append(training.solver.learn_rate)
         train_windows(training, training.total)
     assert rates == [0.5, 0.25, 0.125, 0.0625]
+
+
+def test_without_a_decay_the_rate_halves_with_every_so_many_characters():
+    training = tiny_training(solver="vanilla", learn_rate=0.5, batch=4, bptt=5)
+    characters = training.total * 20
+    train_windows(training, 2 * training.total)
+    assert training.solver.learn_rate == 0.5 * (0.5 ** (characters / HALVING)) ** 2 < 0.5
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
