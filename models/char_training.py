@@ -48,8 +48,7 @@ class CharTraining(Training):
             raise UsageError(
                 f"--batch {chosen.batch}: so many streams cannot be divided evenly among {sharing.parts} parts"
             )
-        threads = sharing.group.threads() if sharing.group.size > 1 else None
-        model = CharModel(len(data.vocabulary), chosen, backend, threads)
+        model = CharModel(len(data.vocabulary), chosen, backend, sharing.threads)
         given, targets = cut_windows(data.train, chosen.batch, chosen.bptt)
         super().__init__(data, chosen, model, sharing, total=len(given), recent=RECENT)
         # The windows of one own part after those of another: a position says which.

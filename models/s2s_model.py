@@ -40,7 +40,7 @@ class Seq2Seq:
         bias_init: `zero`, or `chrono` for gates that remember for up to `steps` steps.
         steps: T, of the graphs.
         seed: of the first weights.
-        backend: of the machines that run it: "auto", "numpy" or "native".
+        backend, threads: of the machines that run it: "auto", "numpy" or "native"; None leaves the threads to them.
 
     Attributes:
         parameters: what a solver steps: the cell's, the embedding [V, embedding], the decoder [V, hidden].
@@ -62,8 +62,10 @@ class Seq2Seq:
         steps: int = 30,
         seed: int = 0,
         backend: str = "auto",
+        threads: int | None = None,
     ) -> None:
-        self.symbols, self.hidden, self.steps, self.backend = symbols, hidden, steps, backend
+        self.symbols, self.hidden, self.steps = symbols, hidden, steps
+        self.backend, self.threads = backend, threads
         self.graph = g = gf.ExprGraph("s2s", seed=seed)
         longest = steps if bias_init == "chrono" else None
         self.cell = Cell(g, cell, embedding, hidden, longest=longest)
@@ -100,7 +102,12 @@ class Seq2Seq:
     def machine(self, outputs: Sequence[gf.Node], *, is_watching: bool = False) -> gf.TapeMachine:
         """A machine that computes the outputs and what they need; if it is watching, it stops at NaN and infinity."""
         return gf.TapeMachine(
-            self.graph, outputs=outputs, backend=self.backend, watch_nan=is_watching, watch_inf=is_watching
+            self.graph,
+            outputs=outputs,
+            backend=self.backend,
+            watch_nan=is_watching,
+            watch_inf=is_watching,
+            threads=self.threads,
         )
 
 

@@ -32,7 +32,7 @@ def build_graph(model: Seq2Seq, chosen: Hyperparameters, batch: int) -> Unrolled
     return BatchGraph(model, chosen.feed, counts_blank=counts_blank, is_training=True, batch=batch)
 
 
-def build_model(symbols: int, chosen: Hyperparameters, backend: str = "auto") -> Seq2Seq:
+def build_model(symbols: int, chosen: Hyperparameters, backend: str = "auto", threads: int | None = None) -> Seq2Seq:
     """The weights that a run begins with."""
     return Seq2Seq(
         symbols,
@@ -43,6 +43,7 @@ def build_model(symbols: int, chosen: Hyperparameters, backend: str = "auto") ->
         steps=chosen.max_sentence,
         seed=chosen.seed,
         backend=backend,
+        threads=threads,
     )
 
 
@@ -64,8 +65,8 @@ class SentenceTraining(Training):
     def __init__(
         self, data: Data, chosen: Hyperparameters, backend: str = "auto", sharing: Sharing | None = None
     ) -> None:
-        model = build_model(len(data.vocabulary), chosen, backend)
         sharing = sharing or Sharing(gf.parallel.Alone())
+        model = build_model(len(data.vocabulary), chosen, backend, sharing.threads)
         super().__init__(data, chosen, model, sharing, total=len(data.train), recent=RECENT)
         self.batch = max(chosen.batch, sharing.parts)
         self.sampler = Sampler(model)

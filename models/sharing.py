@@ -47,6 +47,11 @@ class Sharing:
         self._sum: gf.parallel.GradientSum | None = None
         self._run: gf.parallel.OverlappedRun | None = None
 
+    @property
+    def threads(self) -> int | None:
+        """For each process's machines: the cores of a host are divided among its processes. None: as many as pay."""
+        return self.group.threads() if self.group.size > 1 else None
+
     def begin(self, graph: gf.ExprGraph, parameters: tuple[gf.Node, ...], machine: gf.TapeMachine) -> None:
         """Before the first step: all begin with the weights of rank 0, and with the same graph.
 
