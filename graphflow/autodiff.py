@@ -117,9 +117,10 @@ def backpropagate(outputs: Sequence[Node], output_grads: Sequence[Node], wrt: Se
     graph = outputs[0].graph
     with graph.all_or_nothing(), graph.deriving(user_origin()) as belongs_to:
         path = _Path(graph, outputs, wrt, belongs_to)
-        gradients = _sweep(path, outputs, output_grads, belongs_to)
+        passed, gradients = _sweep(path, outputs, output_grads, belongs_to)
         results = tuple(_result(node, path, gradients) for node in wrt)
         adopt_parameters(graph, wrt)
+    graph.passed_back.update(passed)
     graph.gradients.update((node.id, result) for node, result in zip(wrt, results, strict=True))
     graph.results.update((result.id, result) for result in results)
     graph.version += 1
@@ -195,22 +196,23 @@ def _place(graph: ExprGraph, node: Node) -> tuple[float, ...]:
 
 def _sweep(
     path: _Path, outputs: Sequence[Node], output_grads: Sequence[Node], belongs_to: Callable[[Node], None]
-) -> dict[int, Node]:
-    """Go through the path backwards; give each node's gradient to its inputs."""
+) -> tuple[dict[int, Node], dict[int, Node]]:
+    """Go through the path backwards, giving each node's gradient to its inputs: all gradients, and those of `wrt`."""
     terms: dict[int, list[Node]] = {}
     for output, gradient in zip(outputs, output_grads, strict=True):
         terms.setdefault(output.id, []).append(gradient)
+    passed: dict[int, Node] = {}
     gradients: dict[int, Node] = {}
     for node in reversed(path.order):
         if node.id not in terms:
             continue
         belongs_to(node)
-        dy = OPERATORS.total(*terms.pop(node.id))
+        dy = passed[node.id] = OPERATORS.total(*terms.pop(node.id))
         if node.id in path.wrt:
             gradients[node.id] = dy
         for operand, contribution in _contributions(node, dy, path):
             terms.setdefault(operand.id, []).append(contribution)
-    return gradients
+    return passed, gradients
 
 
 def _contributions(node: Node, dy: Node, path: _Path) -> Iterable[tuple[Node, Node]]:

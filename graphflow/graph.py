@@ -169,6 +169,8 @@ class ExprGraph(GraphView):
         self.reads: dict[int, Node] = {}
         self.assignments: dict[int, tuple[Node, Node]] = {}
         self.blocks: list[ParameterBlock] = []
+        # For each node that the latest `grad` went through: the gradient of the cost with respect to it.
+        self.passed_back: dict[int, Node] = {}
         # What `grad` found out about nodes: stable forms, and the node that each node of such a form stands for.
         self.stable_forms: dict[int, Node | None] = {}
         self.form_owners: dict[int, Node] = {}

@@ -69,7 +69,8 @@ def memory_overlay(program: Program) -> Overlay:
 def gradient_overlay(survey: Survey) -> Overlay:
     """The norm of each gradient, on a logarithmic scale: where gradients vanish or grow.
 
-    A parameter has the norm of its gradient, a node of the backward pass its own.
+    A node has the norm of the cost's gradient with respect to it, and so has that gradient's own node. What only helps
+    to compute gradients has none.
 
     Args:
         survey: of a machine over the graph.
@@ -78,11 +79,11 @@ def gradient_overlay(survey: Survey) -> Overlay:
         OptionError: no survey.
     """
     _check("gradient_overlay", survey, Survey, "vm.survey()")
-    norms = {node: found.norm for node, found in survey.values.items() if node.gradient_of is not None}
-    for graph in {node.graph for node in survey.values}:
-        for number, gradient in graph.gradients.items():
+    norms: dict[Node, float] = {}
+    for graph in dict.fromkeys(node.graph for node in survey.values):
+        for number, gradient in {**graph.passed_back, **graph.gradients}.items():
             if gradient in survey.values:
-                norms[graph[number]] = survey.values[gradient].norm
+                norms[graph[number]] = norms[gradient] = survey.values[gradient].norm
     logs = [math.log10(norm) for norm in norms.values() if norm > 0.0]
     low, high = (min(logs), max(logs)) if logs else (0.0, 0.0)
     span = (high - low) or 1.0

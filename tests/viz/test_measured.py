@@ -71,7 +71,13 @@ def test_gradients_are_weighed_by_the_logarithm_of_their_norm(backend):
     assert survey.values[dw].norm == pytest.approx(np.linalg.norm(dw.value), rel=1e-5)
     assert overlay.values[w] == overlay.values[dw]
     assert x not in overlay.values
-    assert all(node.gradient_of is not None for node in overlay.values if node is not w)
+    true = {gradient.id for gradient in (*g.passed_back.values(), *g.gradients.values())}
+    helpers = [node for node in g if node.gradient_of is not None and node.id not in true]
+    assert helpers
+    assert not any(node in overlay.values for node in helpers)
+    forward = {node for node in overlay.values if node.gradient_of is None}
+    assert w in forward
+    assert all(overlay.values[node] == overlay.values[g.passed_back[node.id]] for node in forward - {w})
     weights = [weight for weight, _ in overlay.values.values()]
     assert (min(weights), max(weights)) == (0.0, 1.0)
     assert f"norm {survey.values[dw].norm:.2g}" in g.to_dot(color_by=overlay)
