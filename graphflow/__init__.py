@@ -16,6 +16,8 @@ The names are Gorgonia's in snake_case; where numpy gives a word another meaning
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NoReturn
+
 from graphflow import nn, parallel, viz
 from graphflow.autodiff import backpropagate, grad
 from graphflow.binding import Reading, let, read, set_, unsafe_let, unsafe_let_all
@@ -367,3 +369,13 @@ __all__ = [
     "where",
     "zeroes",
 ]
+
+if not TYPE_CHECKING:  # type checkers know that there are no other names
+
+    def __getattr__(name: str) -> NoReturn:
+        """Whoever looks for a name of torch's or Gorgonia's is told ours."""
+        from graphflow.elsewhere import suggestion
+
+        meant = None if name.startswith("_") else suggestion(name, {each: globals()[each] for each in __all__})
+        hint = f"; try gf.{meant}" if meant else ""
+        raise AttributeError(f"graphflow has no {name!r}{hint}", name=name)
